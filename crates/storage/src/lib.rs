@@ -1,0 +1,38 @@
+//! The operating system, as Tidemark sees it.
+//!
+//! Everything that the stores do to a disk goes through two traits: [`Storage`] (paths, clock,
+//! randomness) and [`File`] (one open file: positional I/O, sync, lock, map). [`RealStorage`] is
+//! the machine; the crate `tidemark-sim` is a disk that loses, reorders and tears whatever was not
+//! synced. Nothing else in the project touches the file system, the clock or randomness.
+//!
+//! Rules that every implementation keeps:
+//!
+//! - S1 Each call names its call site ([`Site`]), so that a simulator, a failpoint or a test can
+//!   address it.
+//! - S2 Files are opened without following a symbolic link at the last component, without blocking
+//!   on a FIFO, and closed on exec.
+//! - S3 `lock` blocks in the kernel and survives signals; the lock dies with its holder.
+//! - S4 A failed sync is final: the implementation never retries one.
+//! - S5 Dropping a [`File`] closes it and frees its lock. Closing reports nothing: what must be
+//!   known to be on the medium was synced before.
+//!
+//! Not promised: any ordering or durability that was not asked for by a sync call.
+#![forbid(unsafe_code)]
+
+mod error;
+mod file;
+mod file_system;
+mod map;
+mod real;
+mod site;
+mod stat;
+mod storage;
+
+pub use error::{OsError, Result};
+pub use file::{Access, Create, File, LockMode, Open};
+pub use file_system::{FileSystem, FileSystemClass};
+pub use map::Map;
+pub use real::RealStorage;
+pub use site::Site;
+pub use stat::{FileId, FileKind, Stat, Timestamp};
+pub use storage::Storage;

@@ -1,0 +1,67 @@
+//! A shared mapping of a file: words that processes exchange, and bytes that they copy.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use crate::{Result, Site};
+
+/// A shared mapping of the first bytes of a file.
+///
+/// Words are aligned `u64`s, loaded with acquire and stored with release ordering, so that what
+/// was written before a store is seen after the load that reads it. Bytes are copied out before
+/// anybody looks at them: another process may change them at any time.
+///
+/// Every offset is checked against the mapped length; `EINVAL` answers one that is outside or
+/// not aligned. A page that the medium or a truncation took away answers `EIO`, never a signal.
+pub trait Map: Debug + Send + Sync {
+    /// Number of mapped bytes.
+    fn len(&self) -> usize;
+
+    /// Whether nothing is mapped.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Loads the aligned word at `offset`.
+    ///
+    /// # Errors
+    /// `EINVAL` for an offset outside the map or not a multiple of 8, `EIO` for a lost page.
+    fn load(&self, site: Site, offset: usize) -> Result<u64>;
+
+    /// Stores the aligned word at `offset`.
+    ///
+    /// # Errors
+    /// As for [`Map::load`].
+    fn store(&self, site: Site, offset: usize, word: u64) -> Result<()>;
+
+    /// Copies bytes out of the map.
+    ///
+    /// # Errors
+    /// As for [`Map::load`], without the alignment.
+    fn read(&self, site: Site, offset: usize, into: &mut [u8]) -> Result<()>;
+
+    /// Copies bytes into the map.
+    ///
+    /// # Errors
+    /// As for [`Map::read`].
+    fn write(&self, site: Site, offset: usize, from: &[u8]) -> Result<()>;
+
+    /// Waits until another thread or process wakes the word at `offset`, its value is no longer
+    /// `seen`, or `timeout` is over; which of them it was, the caller learns by loading it.
+    ///
+    /// # Errors
+    /// As for [`Map::load`].
+    fn wait(&self, site: Site, offset: usize, seen: u64, timeout: Duration) -> Result<()>;
+
+    /// Wakes everybody who waits on the word at `offset`.
+    ///
+    /// # Errors
+    /// As for [`Map::load`].
+    fn wake(&self, site: Site, offset: usize) -> Result<()>;
+
+    /// Brings the mapped bytes to the medium (`msync`), with what is needed to read them back.
+    ///
+    /// # Errors
+    /// Whatever the medium answers. A failed sync is final (S4).
+    fn sync(&self, site: Site) -> Result<()>;
+}

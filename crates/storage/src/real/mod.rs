@@ -1,0 +1,133 @@
+//! The machine itself: [`Storage`] over system calls, made through libc so that tools which
+//! interpose it see them.
+
+mod file;
+mod mount;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use self::file::{RealFile, stat_from};
+use crate::{Access, Create, File, FileSystem, Open, OsError, Result, Site, Stat, Storage};
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("tidemark-storage knows Linux only; another system needs its own `real` module");
+
+/// The file systems, the clock and the randomness of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealStorage;
+
+/// Names the system call in an error.
+pub(crate) fn at(syscall: &'static str) -> impl Fn(Errno) -> OsError {
+    move |errno| OsError::new(errno.raw_os_error(), syscall)
+}
+
+impl Storage for RealStorage {
+    fn open(&self, _site: Site, path: &Path, how: Open) -> Result<Box<dyn File>> {
+        let access = match how.access {
+            Access::Read => OFlags::RDONLY,
+            Access::ReadWrite => OFlags::RDWR,
+        };
+        let fixed = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let (create, mode) = match how.create {
+            Create::Never => (OFlags::empty(), Mode::empty()),
+            Create::New { mode } => (OFlags::CREATE | OFlags::EXCL, Mode::from_raw_mode(mode)),
+        };
+        let descriptor = retry_on_intr(|| fs::open(path, access | fixed | create, mode))
+            .map_err(at("open"))?;
+        let file = RealFile::new(descriptor);
+        if let Create::New { mode } = how.create {
+            // The umask has taken bits away; the promise is this mode exactly.
+            file.set_mode(Site::TempCreate, mode)?;
+        }
+        Ok(Box::new(file))
+    }
+
+    fn rename(&self, _site: Site, from: &Path, to: &Path) -> Result<()> {
+        fs::rename(from, to).map_err(at("rename"))
+    }
+
+    fn remove(&self, _site: Site, path: &Path) -> Result<()> {
+        fs::unlink(path).map_err(at("unlink"))
+    }
+
+    fn make_dir(&self, _site: Site, path: &Path, mode: u32) -> Result<()> {
+        fs::mkdir(path, Mode::from_raw_mode(mode)).map_err(at("mkdir"))?;
+        // Only what was just made is opened, never something put in its place.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let descriptor = fs::open(path, flags, Mode::empty()).map_err(at("open"))?;
+        fs::fchmod(&descriptor, Mode::from_raw_mode(mode)).map_err(at("fchmod"))
+    }
+
+    fn remove_dir(&self, _site: Site, path: &Path) -> Result<()> {
+        fs::unlinkat(CWD, path, AtFlags::REMOVEDIR).map_err(at("rmdir"))
+    }
+
+    fn read_dir(&self, _site: Site, path: &Path) -> Result<Vec<OsString>> {
+        let directory = open_directory(path)?;
+        let mut names = Vec::new();
+        for entry in fs::Dir::new(directory).map_err(at("getdents"))? {
+            let entry = entry.map_err(at("getdents"))?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name != "." && name != ".." {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    fn sync_dir(&self, _site: Site, path: &Path) -> Result<()> {
+        fs::fsync(open_directory(path)?).map_err(at("fsync"))
+    }
+
+    fn stat(&self, _site: Site, path: &Path) -> Result<Stat> {
+        fs::stat(path).map(|stat| stat_from(&stat)).map_err(at("stat"))
+    }
+
+    fn stat_link(&self, _site: Site, path: &Path) -> Result<Stat> {
+        fs::lstat(path).map(|stat| stat_from(&stat)).map_err(at("lstat"))
+    }
+
+    fn real_path(&self, _site: Site, path: &Path) -> Result<PathBuf> {
+        #[expect(clippy::disallowed_methods, reason = "this is what Storage::real_path is made of")]
+        std::fs::canonicalize(path)
+            .map_err(|error| OsError::new(error.raw_os_error().unwrap_or(OsError::EIO), "realpath"))
+    }
+
+    fn file_system(&self, _site: Site, path: &Path) -> Result<FileSystem> {
+        mount::file_system(path)
+    }
+
+    fn monotonic(&self) -> Duration {
+        static ORIGIN: OnceLock<Instant> = OnceLock::new();
+        #[expect(clippy::disallowed_methods, reason = "this is what Storage::monotonic is made of")]
+        ORIGIN.get_or_init(Instant::now).elapsed()
+    }
+
+    fn unix_time(&self) -> Duration {
+        #[expect(clippy::disallowed_methods, reason = "this is what Storage::unix_time is made of")]
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+
+    fn random(&self, _site: Site, into: &mut [u8]) -> Result<()> {
+        let mut done = 0;
+        while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            done += retry_on_intr(|| getrandom(&mut *rest, GetRandomFlags::empty()))
+                .map_err(at("getrandom"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Opens a directory to list or sync it.
+fn open_directory(path: &Path) -> Result<rustix::fd::OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    retry_on_intr(|| fs::open(path, flags, Mode::empty())).map_err(at("open"))
+}
