@@ -5,9 +5,7 @@ use rustix::fs::{self, FileType, FlockOperation, Gid, Mode, Uid};
 use rustix::io::{self, Errno, retry_on_intr};
 
 use super::{at, mount};
-use crate::{
-    File, FileId, FileKind, LockMode, Map, OsError, Result, Site, Stat, Timestamp,
-};
+use crate::{File, FileId, FileKind, LockMode, Map, OsError, Result, Site, Stat, Timestamp};
 
 /// An owned descriptor; closing it (dropping this) frees its lock.
 #[derive(Debug)]

@@ -40,8 +40,8 @@ impl Storage for RealStorage {
             Create::Never => (OFlags::empty(), Mode::empty()),
             Create::New { mode } => (OFlags::CREATE | OFlags::EXCL, Mode::from_raw_mode(mode)),
         };
-        let descriptor = retry_on_intr(|| fs::open(path, access | fixed | create, mode))
-            .map_err(at("open"))?;
+        let descriptor =
+            retry_on_intr(|| fs::open(path, access | fixed | create, mode)).map_err(at("open"))?;
         let file = RealFile::new(descriptor);
         if let Create::New { mode } = how.create {
             // The umask has taken bits away; the promise is this mode exactly.

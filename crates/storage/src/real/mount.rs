@@ -104,12 +104,8 @@ fn mount_weakness((major, minor): (u32, u32)) -> String {
 
 /// The process that holds a lock on a file, from `/proc/locks`.
 pub(super) fn lock_holder(file: FileId) -> Option<u32> {
-    let id = format!(
-        "{:02x}:{:02x}:{}",
-        fs::major(file.device),
-        fs::minor(file.device),
-        file.inode
-    );
+    let id =
+        format!("{:02x}:{:02x}:{}", fs::major(file.device), fs::minor(file.device), file.inode);
     // "1: FLOCK  ADVISORY  WRITE 813 fe:00:1835 0 EOF"; a line with "->" waits.
     read_text("/proc/locks")?.lines().find_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();

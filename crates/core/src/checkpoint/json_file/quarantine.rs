@@ -1,0 +1,88 @@
+//! Moving aside a file that cannot be decoded (JF-10), for stores opened with `recover:
+//! 'quarantine'`.
+//!
+//! ```text
+//! state.json -> state.json.corrupt-<milliseconds since 1970>
+//! ```
+//!
+//! The caller holds the lock. A file of a later format version is not damaged, and stays.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tidemark_storage::Site;
+
+use super::reader::JsonFileReader;
+use crate::checkpoint::store::RecoveryReport;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+
+/// Files that quarantine takes; whoever lets more accumulate has another problem.
+const FILES_MAX: usize = 16;
+
+/// Where damaged files go, and the record of them.
+#[derive(Debug)]
+pub(super) struct Quarantine {
+    /// The state file's name with `.corrupt-`.
+    prefix: PathBuf,
+    report: Arc<Mutex<RecoveryReport>>,
+}
+
+impl Quarantine {
+    pub(super) const fn new(prefix: PathBuf, report: Arc<Mutex<RecoveryReport>>) -> Self {
+        Self { prefix, report }
+    }
+
+    /// Whether an error says that the bytes are damaged.
+    pub(super) fn is_for(error: &Error) -> bool {
+        matches!(error.kind(), ErrorKind::Decode | ErrorKind::InvalidResumeKey)
+    }
+
+    /// Moves the file aside, durably, before anything takes its place.
+    pub(super) fn move_aside(&mut self, reader: &JsonFileReader) -> Result<()> {
+        let target = self.free_name(reader)?;
+        let failed = |os| Error::os("move into quarantine", &reader.path, os);
+        reader.storage.rename(Site::JsonQuarantine, &reader.path, &target).map_err(failed)?;
+        reader
+            .storage
+            .sync_dir(Site::JsonQuarantine, &reader.directory)
+            .map_err(|os| Error::os("sync the directory", &reader.directory, os))
+            .inspect_err(|error| reader.poison.set(error))?;
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).quarantined.push(target.clone());
+        let path = reader.path.clone();
+        reader.tell(&[Event::Quarantined { path, quarantine: target }]);
+        Ok(())
+    }
+
+    /// A name that is not taken, if there is room.
+    fn free_name(&self, reader: &JsonFileReader) -> Result<PathBuf> {
+        let prefix = self.prefix.file_name().unwrap_or_default().as_encoded_bytes().to_owned();
+        let names = reader
+            .storage
+            .read_dir(Site::JsonQuarantine, &reader.directory)
+            .map_err(|os| Error::os("list", &reader.directory, os))?;
+        let count =
+            names.iter().filter(|name| name.as_encoded_bytes().starts_with(&prefix)).count();
+        if count >= FILES_MAX {
+            let message = format!(
+                "{} cannot be decoded, and quarantine is full: look at the {count} files {}*, \
+                 and remove what you do not need",
+                reader.path.display(),
+                self.prefix.display()
+            );
+            return Err(Error::new(ErrorKind::Decode, message).at(&reader.path));
+        }
+        let now = u64::try_from(reader.storage.unix_time().as_millis()).unwrap_or(u64::MAX);
+        let name = |millis: u64| {
+            let mut name = self.prefix.clone().into_os_string();
+            name.push(millis.to_string());
+            PathBuf::from(name)
+        };
+        let taken =
+            |path: &Path| names.iter().any(|name| Some(name.as_os_str()) == path.file_name());
+        let mut names = (0..=FILES_MAX as u64).map(|later| name(now.saturating_add(later)));
+        names
+            .find(|path| !taken(path))
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "quarantine has no free name"))
+    }
+}

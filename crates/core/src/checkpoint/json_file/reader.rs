@@ -1,0 +1,265 @@
+//! Reading the JSON file, and knowing which content this process has seen.
+//!
+//! The last file that was read or written is kept open, so that its inode cannot be given to
+//! another one; device, inode, size, mtime and ctime together tell whether the path still leads to
+//! the same bytes.
+//!
+//! Whoever shows a file that somebody else wrote syncs it and its directory first (JF-3): its
+//! writer may have died between the rename and the sync, and a power cut could take back what a
+//! reader has already acted on.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tidemark_storage::{File, FileId, FileKind, Open, OsError, Site, Stat, Storage, Timestamp};
+
+use super::format;
+use super::metrics::JsonMetrics;
+use crate::checkpoint::view::{Content, View};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, Events};
+use crate::poison::Poison;
+
+/// The largest file that is read or written.
+pub(super) const FILE_BYTES_MAX: u64 = 1 << 30;
+/// How often a refresh starts again because the view changed under it.
+const REFRESH_ATTEMPTS_MAX: usize = 8;
+
+/// What identifies a state of the file while the file is kept open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    id: FileId,
+    size_bytes: u64,
+    modified: Timestamp,
+    changed: Timestamp,
+}
+
+impl Identity {
+    pub(super) const fn of(stat: &Stat) -> Self {
+        let Stat { id, size_bytes, modified, changed, .. } = *stat;
+        Self { id, size_bytes, modified, changed }
+    }
+}
+
+/// The file whose content the view holds.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) identity: Identity,
+    /// Kept open for as long as the identity is compared.
+    pub(super) file: Box<dyn File>,
+}
+
+/// A file that was read and may not be shown yet.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) known: Known,
+    pub(super) content: Content,
+}
+
+/// What the path leads to.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// The file whose content the view holds.
+    Same,
+    /// Another one.
+    Other(Box<Loaded>),
+    /// Nothing.
+    Missing,
+}
+
+/// Reads the file; shared by the commit thread, the I/O thread and blocking callers.
+#[derive(Debug)]
+pub struct JsonFileReader {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) path: PathBuf,
+    pub(super) directory: PathBuf,
+    pub(super) view: Arc<View>,
+    pub(super) events: Events,
+    pub(super) poison: Poison,
+    pub(super) metrics: JsonMetrics,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: Option<Known>,
+    /// Grows with each change of the view.
+    epoch: u64,
+}
+
+impl JsonFileReader {
+    pub(super) fn new(
+        storage: &Arc<dyn Storage>,
+        path: PathBuf,
+        directory: PathBuf,
+        events: Events,
+    ) -> Self {
+        Self {
+            storage: Arc::clone(storage),
+            path,
+            directory,
+            view: Arc::default(),
+            poison: Poison::new(events.clone()),
+            events,
+            metrics: JsonMetrics::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// What this process knows.
+    #[must_use]
+    pub const fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings the view up to the file. A missing file changes nothing: only a write fills it again.
+    ///
+    /// # Durability
+    /// What becomes visible is durable.
+    ///
+    /// # Errors
+    /// `TIDEMARK_IO`, and whatever the content deserves; the view is as before then.
+    pub fn refresh(&self) -> Result<()> {
+        for _ in 0..REFRESH_ATTEMPTS_MAX {
+            let epoch = self.state().epoch;
+            let Found::Other(loaded) = self.find()? else { return Ok(()) };
+            self.prove(&loaded.known)?;
+            if self.install_if(epoch, *loaded) {
+                return Ok(());
+            }
+        }
+        // Each time, a commit of this process published a state that it had read from the disk
+        // under the lock, later than this call began: the view is as fresh as was asked for.
+        Ok(())
+    }
+
+    /// Looks at the path, and reads the file if it is not the one that the view holds.
+    pub(super) fn find(&self) -> Result<Found> {
+        let failed = |os| Error::os("look at", &self.path, os);
+        match self.storage.stat_link(Site::JsonStat, &self.path) {
+            Ok(stat) if self.is_known(Identity::of(&stat)) => return Ok(Found::Same),
+            Ok(_) => {}
+            Err(os) if os.is_not_found() => return self.missing(),
+            Err(os) => return Err(failed(os)),
+        }
+        let file = match self.storage.open(Site::JsonOpen, &self.path, Open::READ) {
+            Ok(file) => file,
+            Err(os) if os.is_not_found() => return self.missing(),
+            Err(os) => return Err(Error::os("open", &self.path, os)),
+        };
+        let stat = file.stat(Site::JsonOpen).map_err(failed)?;
+        let bytes = self.read(file.as_ref(), &stat)?;
+        self.metrics.file_reads.add(1);
+        let content = format::decode(&bytes).map_err(|error| error.at(&self.path))?;
+        let known = Known { identity: Identity::of(&stat), file };
+        Ok(Found::Other(Box::new(Loaded { known, content })))
+    }
+
+    fn is_known(&self, identity: Identity) -> bool {
+        self.state().known.as_ref().is_some_and(|known| known.identity == identity)
+    }
+
+    /// A file may be missing, its directory may not.
+    fn missing(&self) -> Result<Found> {
+        let in_directory = |os| Error::os("find the directory", &self.directory, os);
+        match self.storage.stat(Site::JsonStat, &self.directory).map_err(in_directory)?.kind {
+            FileKind::Directory => Ok(Found::Missing),
+            _ => Err(in_directory(OsError::new(OsError::ENOTDIR, "stat"))),
+        }
+    }
+
+    fn read(&self, file: &dyn File, stat: &Stat) -> Result<Vec<u8>> {
+        if stat.kind != FileKind::Regular {
+            let message = format!("{} is not a regular file any more", self.path.display());
+            return Err(Error::invalid_argument(message).at(&self.path));
+        }
+        let too_large = || {
+            let message = format!(
+                "{} has {} bytes; a state file has at most {FILE_BYTES_MAX}",
+                self.path.display(),
+                stat.size_bytes
+            );
+            Error::new(ErrorKind::TooLarge, message).at(&self.path)
+        };
+        if stat.size_bytes > FILE_BYTES_MAX {
+            return Err(too_large());
+        }
+        let size = usize::try_from(stat.size_bytes).map_err(|_| too_large())?;
+        let mut bytes = vec![0; size];
+        let count = file
+            .read_full(Site::JsonRead, &mut bytes, 0)
+            .map_err(|os| Error::os("read", &self.path, os))?;
+        // Shorter only if somebody cuts it in place meanwhile: then it does not decode, or it is
+        // what the file holds now.
+        bytes.truncate(count);
+        Ok(bytes)
+    }
+
+    /// Makes sure that a file which somebody else wrote survives a power cut under its name
+    /// (JF-3). A failure poisons: a second sync that succeeds would prove nothing.
+    pub(super) fn prove(&self, known: &Known) -> Result<()> {
+        self.metrics.file_syncs.add(1);
+        self.metrics.directory_syncs.add(1);
+        let proven = known
+            .file
+            .sync_all(Site::JsonTrust)
+            .map_err(|os| Error::os("sync what another process wrote to", &self.path, os))
+            .and_then(|()| {
+                self.storage
+                    .sync_dir(Site::JsonTrustDir, &self.directory)
+                    .map_err(|os| Error::os("sync the directory", &self.directory, os))
+            });
+        proven.inspect_err(|error| self.poison.set(error))
+    }
+
+    /// Shows a proven file, unless the view changed since the epoch.
+    fn install_if(&self, epoch: u64, loaded: Loaded) -> bool {
+        let mut state = self.state();
+        if state.epoch != epoch {
+            return false;
+        }
+        let regressed = self.regressions(&loaded.content);
+        let before = std::mem::replace(&mut *self.view.write(), loaded.content);
+        state.known = Some(loaded.known);
+        state.epoch += 1;
+        drop((state, before));
+        self.tell(&regressed);
+        true
+    }
+
+    /// Shows what a commit has made durable: `change` brings the view there.
+    pub(super) fn publish(&self, known: Option<Known>, change: impl FnOnce(&mut Content)) {
+        let mut state = self.state();
+        change(&mut self.view.write());
+        if known.is_some() {
+            state.known = known;
+        }
+        state.epoch += 1;
+    }
+
+    /// What the disk holds less of than this process knows (JF-4).
+    pub(super) fn regressions(&self, disk: &Content) -> Vec<Event> {
+        let known = self.view.read();
+        let regressed = known.entries.iter().filter_map(|(key, entry)| {
+            let (from, to) = (&entry.checkpoint, disk.get(key));
+            let stands =
+                to.is_some_and(|to| to.last_committed_sequence >= from.last_committed_sequence);
+            (!stands).then(|| Event::Regressed {
+                key: key.clone(),
+                from: from.clone(),
+                to: to.cloned(),
+            })
+        });
+        regressed.collect()
+    }
+
+    pub(super) fn tell(&self, events: &[Event]) {
+        for event in events {
+            self.events.emit(event);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The commit thread: acquire, take a group, commit it, release, deliver.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::queue::{LockWait, Next, Shared, TimeoutError, WaitPort, Waiting, Watchdog};
+use super::{Engine, Outbox, watchdog};
+use crate::error::{Error, ErrorKind};
+
+/// The body of the commit thread. A panic of the engine poisons the store and ends the thread;
+/// what was in the commit settles as its receipts are dropped (GC-1).
+pub(super) fn run<E: Engine>(shared: &Arc<Shared<E::Op, E::Output>>, engine: E) {
+    let survived = catch_unwind(AssertUnwindSafe(|| serve(shared, engine))).is_ok();
+    if !survived {
+        let message = "a commit panicked; please report this bug";
+        shared.poison.set(&Error::new(ErrorKind::Internal, message).indeterminate());
+        shared.abandon();
+        reject_poisoned(shared);
+    }
+    shared.exited();
+}
+
+fn serve<E: Engine>(shared: &Arc<Shared<E::Op, E::Output>>, mut engine: E) {
+    let sent = Arc::clone(shared);
+    let mut outbox = Outbox::new(move |count| sent.settled(count));
+    let wait = LockWait(Arc::new(Port(Arc::clone(shared))));
+    loop {
+        match shared.next(E::claim, engine.due()) {
+            Next::Work(_) if shared.poison.is_set() => reject_poisoned(shared),
+            Next::Work(claim) => commit_group(shared, &mut engine, claim, &wait, &mut outbox),
+            Next::Due => engine.on_due(&mut outbox),
+            Next::Closed => {
+                engine.finish(&mut outbox);
+                outbox.send();
+                if shared.may_exit() {
+                    return;
+                }
+            }
+        }
+        outbox.send();
+    }
+}
+
+fn commit_group<E: Engine>(
+    shared: &Shared<E::Op, E::Output>,
+    engine: &mut E,
+    claim: E::Claim,
+    wait: &LockWait,
+    outbox: &mut Outbox<E::Output>,
+) {
+    if let Err(error) = engine.acquire(claim, wait) {
+        shared.reject(|pending| E::claim(&pending.op) == claim, || error);
+        return;
+    }
+    let (group, bytes) = shared.take(E::claim, claim);
+    if !group.is_empty() {
+        let began = shared.storage.monotonic();
+        engine.commit(group, outbox);
+        shared.metrics.groups.add(1);
+        shared.metrics.commit_us.record(shared.storage.monotonic().saturating_sub(began));
+    }
+    engine.release();
+    outbox.send();
+    shared.committed(bytes);
+}
+
+/// GC-7.
+fn reject_poisoned<Op, T>(shared: &Shared<Op, T>) {
+    if let Err(error) = shared.poison.check() {
+        shared.reject(|_| true, || error);
+    }
+}
+
+/// Lets the watchdog know that this thread waits for a lock.
+struct Port<Op, T>(Arc<Shared<Op, T>>);
+
+impl<Op: Send + 'static, T: Send + 'static> WaitPort for Port<Op, T> {
+    fn begin(&self, timeout: TimeoutError) {
+        let shared = &self.0;
+        let since = shared.storage.monotonic();
+        let mut queue = shared.lock();
+        queue.waiting = Some(Waiting { timeout, since });
+        if queue.watchdog == Watchdog::NotStarted {
+            let thread = Arc::clone(shared);
+            // Without a thread nobody times out; the next wait tries to start it again.
+            if super::spawn("tidemark-watch", move || watchdog::run(&thread)).is_ok() {
+                queue.watchdog = Watchdog::Idle;
+            }
+        } else if queue.watchdog.misses(queue.earliest_deadline()) {
+            shared.watch.notify_one();
+        }
+    }
+
+    fn end(&self) {
+        let waiting = self.0.lock().waiting.take();
+        if let Some(waiting) = waiting {
+            let waited = self.0.storage.monotonic().saturating_sub(waiting.since);
+            self.0.metrics.lock_wait_us.record(waited);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! From an accepted operation to its result: receipts, the outbox that collects results, and the
+//! sinks that they go to.
+//!
+//! A [`Receipt`] cannot be copied and settles itself as a caught bug when it is dropped unsettled,
+//! so that "exactly once" (GC-1) is kept by its type.
+
+use std::fmt::{self, Debug};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// A caller's number for an operation; unique within its sink.
+pub type Ticket = u64;
+
+/// A result on its way back.
+#[derive(Debug)]
+pub struct Settled<T> {
+    /// The caller's number for the operation.
+    pub ticket: Ticket,
+    /// What it came to.
+    pub result: Result<T>,
+}
+
+/// Where results go. Called on the store's own threads: it must return at once.
+pub trait Sink<T>: Send + Sync {
+    /// Takes the results of a group (GC-9).
+    fn deliver(&self, settled: Vec<Settled<T>>);
+
+    /// Tells a sink that was refused for lack of room that there may be some now (GC-4).
+    fn credit(&self) {}
+}
+
+/// The right to settle one operation, once.
+pub struct Receipt<T> {
+    ticket: Ticket,
+    sink: Option<Arc<dyn Sink<T>>>,
+}
+
+impl<T> Receipt<T> {
+    pub(super) fn new(ticket: Ticket, sink: Arc<dyn Sink<T>>) -> Self {
+        Self { ticket, sink: Some(sink) }
+    }
+
+    /// Whether this is the receipt of that operation.
+    pub(super) fn is(&self, ticket: Ticket, sink: &Arc<dyn Sink<T>>) -> bool {
+        self.ticket == ticket && self.sink.as_ref().is_some_and(|own| Arc::ptr_eq(own, sink))
+    }
+
+    /// Gives the receipt back unsettled: the caller took the operation back.
+    pub(super) fn forget(mut self) {
+        self.sink = None;
+    }
+}
+
+impl<T> Drop for Receipt<T> {
+    fn drop(&mut self) {
+        if let Some(sink) = self.sink.take() {
+            let message = "a commit ended without a result; please report this bug";
+            let error = Error::new(ErrorKind::Internal, message).indeterminate();
+            sink.deliver(vec![Settled { ticket: self.ticket, result: Err(error) }]);
+        }
+    }
+}
+
+impl<T> Debug for Receipt<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Receipt({})", self.ticket)
+    }
+}
+
+/// An accepted operation and the right to settle it.
+#[derive(Debug)]
+pub struct Pending<Op, T> {
+    /// What to do.
+    pub op: Op,
+    /// The right to settle it.
+    pub receipt: Receipt<T>,
+    pub(super) size_bytes: usize,
+    pub(super) deadline: Option<std::time::Duration>,
+}
+
+/// Results for one sink.
+type Letter<T> = (Arc<dyn Sink<T>>, Vec<Settled<T>>);
+
+/// The results of one group, sorted by where they go.
+pub struct Outbox<T> {
+    letters: Vec<Letter<T>>,
+    /// Told how many operations were settled, after each delivery.
+    on_sent: Box<dyn Fn(usize) + Send>,
+}
+
+impl<T> Outbox<T> {
+    pub(super) fn new(on_sent: impl Fn(usize) + Send + 'static) -> Self {
+        Self { letters: Vec::new(), on_sent: Box::new(on_sent) }
+    }
+
+    /// Puts a result in; it leaves with [`Outbox::send`] or when the commit ends.
+    pub fn settle(&mut self, mut receipt: Receipt<T>, result: Result<T>) {
+        let Some(sink) = receipt.sink.take() else { return };
+        let settled = Settled { ticket: receipt.ticket, result };
+        match self.letters.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &sink)) {
+            Some((_, letter)) => letter.push(settled),
+            None => self.letters.push((sink, vec![settled])),
+        }
+    }
+
+    /// Delivers what was put in, one call per sink (GC-9).
+    pub fn send(&mut self) {
+        let mut count = 0;
+        for (sink, letter) in mem::take(&mut self.letters) {
+            count += letter.len();
+            sink.deliver(letter);
+        }
+        if count > 0 {
+            (self.on_sent)(count);
+        }
+    }
+}
+
+impl<T> Debug for Outbox<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outbox({} sinks)", self.letters.len())
+    }
+}
+
+/// A sink for one caller that blocks until its one result is there.
+#[derive(Debug)]
+pub struct Blocking<T> {
+    state: Mutex<(Option<Result<T>>, bool)>,
+    changed: Condvar,
+}
+
+impl<T> Default for Blocking<T> {
+    fn default() -> Self {
+        Self { state: Mutex::new((None, false)), changed: Condvar::new() }
+    }
+}
+
+impl<T: Send> Blocking<T> {
+    /// Waits for the result.
+    ///
+    /// # Errors
+    /// Whatever the operation came to.
+    pub fn wait(&self) -> Result<T> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(result) = state.0.take() {
+                return result;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until there may be room.
+    pub(super) fn wait_for_credit(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while !mem::take(&mut state.1) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl<T: Send> Sink<T> for Blocking<T> {
+    fn deliver(&self, settled: Vec<Settled<T>>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 = settled.into_iter().next().map(|settled| settled.result);
+        self.changed.notify_all();
+    }
+
+    fn credit(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.changed.notify_all();
+    }
+}

@@ -1,0 +1,389 @@
+//! The queue of one commit path: byte credits, withdrawal, deadlines, users.
+
+use std::collections::VecDeque;
+use std::fmt::{self, Debug};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tidemark_storage::Storage;
+
+use super::outbox::{Pending, Receipt, Sink, Ticket};
+use super::{Enqueued, Limits, Request};
+use crate::error::{Error, Result};
+use crate::metrics::{Counter, Latency};
+use crate::poison::Poison;
+
+/// What a commit path counts.
+#[derive(Debug, Default)]
+pub struct CommitMetrics {
+    /// Groups committed.
+    pub groups: Counter,
+    /// Operations settled, whatever their result.
+    pub operations: Counter,
+    /// Operations taken back by their callers.
+    pub withdrawn: Counter,
+    /// Operations whose lock was not granted in time.
+    pub lock_timeouts: Counter,
+    /// Time from the group's start to its results.
+    pub commit_us: Latency,
+    /// Time spent waiting for a lock that somebody else held.
+    pub lock_wait_us: Latency,
+}
+
+/// What makes the error of a lock that was not granted in time.
+pub(super) type TimeoutError = Arc<dyn Fn() -> Error + Send + Sync>;
+
+/// A wait for a lock.
+#[derive(Clone)]
+pub(super) struct Waiting {
+    /// Makes the error of a ticket whose deadline passes.
+    pub(super) timeout: TimeoutError,
+    /// When it began.
+    pub(super) since: Duration,
+}
+
+/// What the watchdog is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watchdog {
+    /// Nobody ever had to wait.
+    NotStarted,
+    /// Waits to be told.
+    Idle,
+    /// Sleeps until the earliest deadline that it knows.
+    Timed(Duration),
+}
+
+impl Watchdog {
+    /// Whether it would miss this deadline unless it is woken.
+    pub(super) fn misses(self, deadline: Option<Duration>) -> bool {
+        match (self, deadline) {
+            (Self::NotStarted, _) | (_, None) => false,
+            (Self::Idle, Some(_)) => true,
+            (Self::Timed(until), Some(deadline)) => deadline < until,
+        }
+    }
+}
+
+/// Everything under the queue's mutex.
+pub(super) struct Queue<Op, T> {
+    pub(super) pending: VecDeque<Pending<Op, T>>,
+    /// Bytes queued or in commit (GC-4).
+    in_flight_bytes: usize,
+    /// Operations accepted and not settled.
+    unsettled: usize,
+    /// Sinks that were refused for lack of room.
+    starved: Vec<Arc<dyn Sink<T>>>,
+    users: usize,
+    pub(super) exited: bool,
+    on_exit: Vec<Box<dyn FnOnce() + Send>>,
+    /// Set while the commit thread waits for a lock (GC-6).
+    pub(super) waiting: Option<Waiting>,
+    pub(super) watchdog: Watchdog,
+}
+
+/// What handles, commit thread and watchdog share.
+pub(super) struct Shared<Op, T> {
+    queue: Mutex<Queue<Op, T>>,
+    /// Work, a close: for the commit thread.
+    work: Condvar,
+    /// Everything settled: for who drains.
+    idle: Condvar,
+    /// A wait began, or found its first operation: for the watchdog.
+    pub(super) watch: Condvar,
+    limits: Limits,
+    pub(super) poison: Poison,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) metrics: CommitMetrics,
+}
+
+/// Why the commit thread was woken.
+pub(super) enum Next<C> {
+    /// Something with this claim is first in the queue.
+    Work(C),
+    /// The engine asked to be called now.
+    Due,
+    /// Closed, and nothing is queued.
+    Closed,
+}
+
+impl<Op, T> Queue<Op, T> {
+    /// The deadline that passes first.
+    pub(super) fn earliest_deadline(&self) -> Option<Duration> {
+        self.pending.iter().filter_map(|pending| pending.deadline).min()
+    }
+}
+
+impl<Op, T> Shared<Op, T> {
+    pub(super) fn new(limits: Limits, poison: Poison, storage: Arc<dyn Storage>) -> Self {
+        let queue = Queue {
+            pending: VecDeque::new(),
+            in_flight_bytes: 0,
+            unsettled: 0,
+            starved: Vec::new(),
+            users: 1,
+            exited: false,
+            on_exit: Vec::new(),
+            waiting: None,
+            watchdog: Watchdog::NotStarted,
+        };
+        Self {
+            queue: Mutex::new(queue),
+            work: Condvar::new(),
+            idle: Condvar::new(),
+            watch: Condvar::new(),
+            limits,
+            poison,
+            storage,
+            metrics: CommitMetrics::default(),
+        }
+    }
+
+    /// The queue. No code panics while it holds the lock; if it did, the state would still be one
+    /// that every reader can use.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Queue<Op, T>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn enqueue(&self, request: Request<'_, Op, T>) -> Result<Enqueued> {
+        self.poison.check()?;
+        let Request { op, size_bytes, deadline, ticket, sink } = request;
+        let mut queue = self.lock();
+        if queue.users == 0 || queue.exited {
+            return Err(Error::closed());
+        }
+        let after = queue.in_flight_bytes.saturating_add(size_bytes);
+        if after > self.limits.in_flight_bytes_max && queue.in_flight_bytes > 0 {
+            if !queue.starved.iter().any(|known| Arc::ptr_eq(known, sink)) {
+                queue.starved.push(Arc::clone(sink));
+            }
+            return Ok(Enqueued::Full);
+        }
+        let first = queue.pending.is_empty();
+        queue.in_flight_bytes = after;
+        queue.unsettled += 1;
+        let receipt = Receipt::new(ticket, Arc::clone(sink));
+        queue.pending.push_back(Pending { op, receipt, size_bytes, deadline });
+        if queue.waiting.is_some() {
+            if queue.watchdog.misses(deadline) {
+                self.watch.notify_one();
+            }
+        } else if first {
+            self.work.notify_one();
+        }
+        Ok(Enqueued::Accepted)
+    }
+
+    pub(super) fn withdraw(&self, ticket: Ticket, sink: &Arc<dyn Sink<T>>) -> bool {
+        let mut queue = self.lock();
+        let found = queue.pending.iter().position(|pending| pending.receipt.is(ticket, sink));
+        let Some(pending) = found.and_then(|index| queue.pending.remove(index)) else {
+            return false;
+        };
+        self.metrics.withdrawn.add(1);
+        self.freed(&mut queue, pending.size_bytes, 1);
+        drop(queue);
+        pending.receipt.forget();
+        true
+    }
+
+    /// Accounts for operations that are no longer in flight, and tells who waits for that.
+    fn freed(&self, queue: &mut MutexGuard<'_, Queue<Op, T>>, bytes: usize, settled: usize) {
+        queue.in_flight_bytes = queue.in_flight_bytes.saturating_sub(bytes);
+        queue.unsettled = queue.unsettled.saturating_sub(settled);
+        if queue.unsettled == 0 {
+            self.idle.notify_all();
+        }
+        if bytes > 0 {
+            for sink in mem::take(&mut queue.starved) {
+                sink.credit();
+            }
+        }
+    }
+
+    /// Bytes of a group that left memory: their credits are free.
+    pub(super) fn committed(&self, bytes: usize) {
+        self.freed(&mut self.lock(), bytes, 0);
+    }
+
+    /// Results that were delivered.
+    pub(super) fn settled(&self, count: usize) {
+        self.metrics.operations.add(count as u64);
+        self.freed(&mut self.lock(), 0, count);
+    }
+
+    /// Waits for work.
+    pub(super) fn next<C>(&self, claim: impl Fn(&Op) -> C, due: Option<Duration>) -> Next<C> {
+        let mut queue = self.lock();
+        loop {
+            if let Some(first) = queue.pending.front() {
+                return Next::Work(claim(&first.op));
+            }
+            if queue.users == 0 {
+                return Next::Closed;
+            }
+            queue = match due {
+                None => self.work.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                Some(due) => match due.checked_sub(self.storage.monotonic()) {
+                    None | Some(Duration::ZERO) => return Next::Due,
+                    Some(rest) => {
+                        let woken = self.work.wait_timeout(queue, rest);
+                        woken.unwrap_or_else(PoisonError::into_inner).0
+                    }
+                },
+            };
+        }
+    }
+
+    /// Takes the longest first part of the queue that is one group, and its bytes.
+    pub(super) fn take<C: Copy + PartialEq>(
+        &self,
+        claim: impl Fn(&Op) -> C,
+        held: C,
+    ) -> (Vec<Pending<Op, T>>, usize) {
+        let mut queue = self.lock();
+        let (mut group, mut bytes) = (Vec::new(), 0_usize);
+        while let Some(first) = queue.pending.front() {
+            let after = bytes.saturating_add(first.size_bytes);
+            let fits = group.is_empty() || after <= self.limits.group_bytes_max;
+            if claim(&first.op) != held || group.len() >= self.limits.group_ops_max || !fits {
+                break;
+            }
+            bytes = after;
+            group.extend(queue.pending.pop_front());
+        }
+        (group, bytes)
+    }
+
+    /// Removes and rejects what is queued, as far as `which` says.
+    pub(super) fn reject(
+        &self,
+        which: impl Fn(&Pending<Op, T>) -> bool,
+        error: impl FnOnce() -> Error,
+    ) -> usize {
+        let mut queue = self.lock();
+        let (out, keep): (VecDeque<_>, VecDeque<_>) =
+            mem::take(&mut queue.pending).into_iter().partition(which);
+        queue.pending = keep;
+        drop(queue);
+        if out.is_empty() {
+            return 0;
+        }
+        let bytes = out.iter().map(|pending| pending.size_bytes).sum();
+        let count = out.len();
+        let error = error();
+        let mut outbox = super::Outbox::new(|_| ());
+        for pending in out {
+            outbox.settle(pending.receipt, Err(error.clone()));
+        }
+        outbox.send();
+        self.metrics.operations.add(count as u64);
+        self.freed(&mut self.lock(), bytes, count);
+        count
+    }
+
+    pub(super) fn drain(&self, timeout: Duration) -> bool {
+        let deadline = self.storage.monotonic().saturating_add(timeout);
+        let mut queue = self.lock();
+        while queue.unsettled > 0 {
+            let rest = deadline.saturating_sub(self.storage.monotonic());
+            if rest.is_zero() {
+                return false;
+            }
+            queue = self.idle.wait_timeout(queue, rest).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    pub(super) fn attach(&self) -> Option<usize> {
+        let mut queue = self.lock();
+        if queue.exited || self.poison.is_set() {
+            return None;
+        }
+        queue.users += 1;
+        let users = queue.users;
+        let told = mem::take(&mut queue.on_exit);
+        drop(queue);
+        told.into_iter().for_each(call);
+        Some(users)
+    }
+
+    pub(super) fn detach(&self, done: Box<dyn FnOnce() + Send>) {
+        let mut queue = self.lock();
+        queue.users = queue.users.saturating_sub(1);
+        let stays = queue.users > 0 || queue.waiting.is_some() || queue.exited;
+        if stays {
+            drop(queue);
+            done();
+        } else {
+            queue.on_exit.push(done);
+            drop(queue);
+        }
+        self.work.notify_one();
+    }
+
+    /// Ends the thread unless somebody attached meanwhile. The caller has dropped the engine if it
+    /// must not outlive the exit.
+    pub(super) fn may_exit(&self) -> bool {
+        let mut queue = self.lock();
+        let ends = queue.users == 0 && queue.pending.is_empty();
+        queue.exited = ends;
+        ends
+    }
+
+    /// Marks the thread as ended after a panic: nothing will be taken from the queue again.
+    pub(super) fn abandon(&self) {
+        let mut queue = self.lock();
+        queue.exited = true;
+        queue.unsettled = queue.pending.len();
+        let bytes = queue.pending.iter().map(|pending| pending.size_bytes).sum();
+        queue.in_flight_bytes = bytes;
+    }
+
+    /// Tells who closed the store that the engine is gone.
+    pub(super) fn exited(&self) {
+        let told = mem::take(&mut self.lock().on_exit);
+        self.watch.notify_one();
+        told.into_iter().for_each(call);
+    }
+
+    pub(super) fn depth(&self) -> (usize, usize) {
+        let queue = self.lock();
+        (queue.unsettled, queue.in_flight_bytes)
+    }
+}
+
+fn call(done: Box<dyn FnOnce() + Send>) {
+    done();
+}
+
+/// Tells the watchdog that the commit thread waits for a lock.
+pub(super) trait WaitPort: Send + Sync {
+    /// The wait begins; `timeout` makes the error of a ticket whose deadline passes.
+    fn begin(&self, timeout: Arc<dyn Fn() -> Error + Send + Sync>);
+    /// The wait is over.
+    fn end(&self);
+}
+
+/// What an engine wraps around a call that may wait for a lock.
+pub struct LockWait(pub(super) Arc<dyn WaitPort>);
+
+impl LockWait {
+    /// Runs `block` while tickets may time out with the error that `timeout` makes (GC-6).
+    pub fn during<R>(
+        &self,
+        timeout: impl Fn() -> Error + Send + Sync + 'static,
+        block: impl FnOnce() -> R,
+    ) -> R {
+        self.0.begin(Arc::new(timeout));
+        let result = block();
+        self.0.end();
+        result
+    }
+}
+
+impl Debug for LockWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LockWait")
+    }
+}

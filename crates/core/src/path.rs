@@ -1,0 +1,115 @@
+//! From the path that a user gives to the file that it means.
+//!
+//! Symbolic links are resolved once, when a store is opened: lock file and temporaries lie beside
+//! the real file, so that every path to it leads to the same lock.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use tidemark_storage::{FileKind, FileSystem, FileSystemClass, OsError, Site, Storage};
+
+use crate::checkpoint::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::registry::StoreId;
+
+/// A file that exists or could be made, by its real path.
+#[derive(Clone, Debug)]
+pub(crate) struct RealPath {
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// The directory that holds it.
+    pub(crate) directory: PathBuf,
+    /// What makes it the same one.
+    pub(crate) id: StoreId,
+}
+
+impl RealPath {
+    /// Resolves a path to a regular file, or to nothing in a directory that exists.
+    pub(crate) fn resolve(storage: &dyn Storage, path: &Path) -> Result<Self> {
+        check(path)?;
+        let site = Site::OpenResolve;
+        let file = match storage.stat_link(site, path) {
+            Ok(stat) if stat.kind == FileKind::Symlink => storage
+                .real_path(site, path)
+                .map_err(|os| Error::os("follow the symbolic link", path, os))?,
+            Ok(_) => path.to_owned(),
+            Err(os) if os.is_not_found() => path.to_owned(),
+            Err(os) => return Err(Error::os("look at", path, os)),
+        };
+        let name = file.file_name().map(OsString::from).ok_or_else(|| not_a_file(path))?;
+        let parent = match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let in_parent = |os| Error::os("find the directory", parent, os);
+        let directory = storage.real_path(site, parent).map_err(in_parent)?;
+        let stat = storage.stat(site, &directory).map_err(in_parent)?;
+        if stat.kind != FileKind::Directory {
+            return Err(in_parent(OsError::new(OsError::ENOTDIR, "stat")));
+        }
+        let file = directory.join(&name);
+        match storage.stat_link(site, &file) {
+            Ok(stat) if stat.kind == FileKind::Regular => {}
+            Ok(_) => return Err(not_a_file(path)),
+            Err(os) if os.is_not_found() => {}
+            Err(os) => return Err(Error::os("look at", path, os)),
+        }
+        Ok(Self { file, directory, id: StoreId { directory: stat.id, name } })
+    }
+
+    /// The file's name with something appended, beside it.
+    pub(crate) fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.id.name.clone();
+        name.push(suffix);
+        self.directory.join(name)
+    }
+}
+
+/// Refuses what can never be a file's path.
+fn check(path: &Path) -> Result<()> {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.is_empty() {
+        return Err(Error::invalid_argument("the path is empty; name a file"));
+    }
+    if bytes.contains(&0) {
+        return Err(Error::invalid_argument("the path contains a NUL character"));
+    }
+    if bytes.ends_with(b"/") || path.file_name().is_none() {
+        return Err(not_a_file(path));
+    }
+    Ok(())
+}
+
+fn not_a_file(path: &Path) -> Error {
+    let message = format!("{} is not a regular file; name one", path.display());
+    Error::invalid_argument(message).at(path)
+}
+
+/// What a store may promise on the file system of its directory; refuses one whose locks and syncs
+/// may not reach the disk or the other process, unless that is allowed by name.
+pub(crate) fn durability(
+    storage: &dyn Storage,
+    directory: &Path,
+    allow_network: bool,
+) -> Result<(Durability, FileSystem)> {
+    let file_system = storage
+        .file_system(Site::OpenFileSystem, directory)
+        .map_err(|os| Error::os("ask for the file system of", directory, os))?;
+    let durability = match file_system.class {
+        FileSystemClass::Proven => Durability::Proven,
+        FileSystemClass::Volatile => Durability::None,
+        FileSystemClass::Network if !allow_network => {
+            let message = format!(
+                "{} is on {}: {}; use a local file system, or set allowNetworkFs if you know \
+                 that its locks and syncs can be trusted",
+                directory.display(),
+                file_system.name,
+                file_system.reason
+            );
+            return Err(Error::new(ErrorKind::Unsupported, message).at(directory));
+        }
+        FileSystemClass::Unproven | FileSystemClass::Network => Durability::Unproven,
+    };
+    Ok((durability, file_system))
+}
