@@ -7,8 +7,19 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::group_commit::spawn;
+
+/// Runs a job that may touch the disk; a panic is an error like any other.
+///
+/// # Errors
+/// `TIDEMARK_INTERNAL` for a panic, and whatever the job answers.
+pub fn caught<T>(job: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_panic| {
+        let message = "an operation panicked; please report this bug";
+        Err(Error::new(ErrorKind::Internal, message).indeterminate())
+    })
+}
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -54,7 +65,9 @@ impl IoThread {
             return true;
         }
         let (done, told) = channel();
-        let asked = self.run(move || drop(done.send(())));
+        let asked = self.run(move || {
+            let _nobody_waits_any_more = done.send(());
+        });
         asked.is_ok() && told.recv_timeout(timeout).is_ok()
     }
 }

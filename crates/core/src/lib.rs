@@ -25,3 +25,4 @@ pub mod registry;
 mod temporary;
 
 pub use error::{Error, ErrorKind, Result};
+pub use tidemark_storage::{LockMode, RealStorage, Storage};

@@ -26,7 +26,6 @@ const SWEEP_NAMES_PER_WRITE: usize = 1024;
 
 /// Bugs that tests plant to see that they are caught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "planted-bugs"), expect(dead_code, reason = "nothing plants them"))]
 pub enum Bug {
     /// The temporary is not synced before the rename.
     NoFileSync,

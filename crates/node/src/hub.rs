@@ -1,0 +1,204 @@
+//! The state of one environment: its channel, its stores, its I/O thread, and its end.
+//!
+//! The facade makes one hub per environment. It lives until the environment's clean-up hook, which
+//! finishes what was accepted (within each store's bound), closes the stores and then the channel,
+//! so that nothing is sent into an environment that is gone.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::fmt::{self, Debug};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use napi::bindgen_prelude::Function;
+use napi::{Env, Result};
+use napi_derive::napi;
+use tidemark_core::checkpoint::Store;
+use tidemark_core::io_thread::{IoThread, caught};
+
+use crate::channel::{Channel, PendingCount};
+use crate::file_lock::LockWaits;
+use crate::payload::{Message, Payload};
+use crate::process::PROCESS;
+
+/// How long the end of an environment waits for jobs that belong to no store.
+const IO_DRAIN: Duration = Duration::from_secs(1);
+
+/// A store that must not lose what it accepted when the environment ends.
+struct OpenStore {
+    store: Arc<Store>,
+    exit_drain: Duration,
+}
+
+/// What the parts of one environment share, on its thread.
+pub(crate) struct HubInner {
+    pub(crate) channel: Arc<Channel>,
+    pub(crate) pending: PendingCount,
+    pub(crate) io: IoThread,
+    pub(crate) lock_waits: Arc<LockWaits>,
+    /// Jobs given to the I/O thread that have not begun, by ticket.
+    queued: Arc<Mutex<HashSet<u32>>>,
+    stores: RefCell<Vec<OpenStore>>,
+    /// How often a store was full since it last told of room.
+    refused: RefCell<HashMap<u32, usize>>,
+}
+
+impl HubInner {
+    /// Sees to it that what the store accepts is finished at the end.
+    pub(crate) fn register(&self, store: &Arc<Store>, exit_drain: Duration) {
+        let mut stores = self.stores.borrow_mut();
+        stores.retain(|open| !open.store.is_finished());
+        stores.push(OpenStore { store: Arc::clone(store), exit_drain });
+    }
+
+    /// Counts a caller that waits for room in a store.
+    pub(crate) fn refused(&self, env: &Env, store: u32) -> Result<()> {
+        *self.refused.borrow_mut().entry(store).or_default() += 1;
+        self.pending.add(env, &self.channel)
+    }
+
+    /// Accounts for messages that are about to be received.
+    pub(crate) fn received(&self, env: &Env, messages: &[Message]) -> Result<()> {
+        let ended = messages
+            .iter()
+            .map(|message| match message {
+                Message::Settled { .. } => 1,
+                Message::Credit { store } => {
+                    self.refused.borrow_mut().remove(store).unwrap_or_default()
+                }
+                Message::Event { .. } => 0,
+            })
+            .sum();
+        self.pending.remove(env, &self.channel, ended)
+    }
+
+    /// Runs a job on the environment's I/O thread; its result comes back under the ticket.
+    pub(crate) fn run_io(
+        &self,
+        env: &Env,
+        ticket: u32,
+        job: impl FnOnce() -> tidemark_core::Result<Payload> + Send + 'static,
+    ) -> Result<()> {
+        let channel = Arc::clone(&self.channel);
+        let queued = Arc::clone(&self.queued);
+        queued.lock().unwrap_or_else(PoisonError::into_inner).insert(ticket);
+        self.pending.add(env, &self.channel)?;
+        let given = self.io.run(move || {
+            if queued.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket) {
+                channel.send(vec![Message::Settled { ticket, result: caught(job) }]);
+            }
+        });
+        if let Err(error) = given {
+            self.channel.send(vec![Message::Settled { ticket, result: Err(error) }]);
+        }
+        Ok(())
+    }
+
+    /// Runs a job on a thread of its own, so that a file system that hangs holds up nobody else;
+    /// its result comes back under the ticket.
+    pub(crate) fn run_once(
+        &self,
+        env: &Env,
+        ticket: u32,
+        job: impl FnOnce() -> tidemark_core::Result<Payload> + Send + 'static,
+    ) -> Result<()> {
+        let channel = Arc::clone(&self.channel);
+        self.pending.add(env, &self.channel)?;
+        let given = IoThread::default().run(move || {
+            channel.send(vec![Message::Settled { ticket, result: caught(job) }]);
+        });
+        if let Err(error) = given {
+            self.channel.send(vec![Message::Settled { ticket, result: Err(error) }]);
+        }
+        Ok(())
+    }
+
+    /// Takes a job back that has not begun.
+    fn withdraw_io(&self, env: &Env, ticket: u32) -> Result<bool> {
+        let taken = self.queued.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket);
+        if taken {
+            self.pending.remove(env, &self.channel, 1)?;
+        }
+        Ok(taken)
+    }
+
+    /// Finishes what was accepted, each store within its bound. Blocks.
+    fn drain(&self) {
+        let began = PROCESS.storage.monotonic();
+        for open in self.stores.borrow().iter() {
+            let spent = PROCESS.storage.monotonic().saturating_sub(began);
+            let _in_time = open.store.drain(open.exit_drain.saturating_sub(spent));
+        }
+        let spent = PROCESS.storage.monotonic().saturating_sub(began);
+        let _in_time = self.io.drain(IO_DRAIN.saturating_sub(spent));
+    }
+
+    /// The end of the environment.
+    fn end(&self) {
+        self.drain();
+        for open in self.stores.borrow_mut().drain(..) {
+            open.store.close(|| ());
+        }
+        self.lock_waits.abandon();
+        self.channel.close();
+    }
+}
+
+/// The native side of one JavaScript environment.
+#[napi]
+pub struct Hub {
+    pub(crate) inner: Rc<HubInner>,
+}
+
+impl Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hub")
+    }
+}
+
+#[napi]
+impl Hub {
+    /// Opens the channel: `receive` is called with an array of messages.
+    ///
+    /// # Errors
+    /// If the environment refuses a threadsafe function or a clean-up hook.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(
+        env: Env,
+        #[napi(ts_arg_type = "(messages: Array<Array<unknown>>) => void")] receive: Function<'_>,
+    ) -> Result<Self> {
+        let inner = Rc::new(HubInner {
+            channel: Arc::default(),
+            pending: PendingCount::default(),
+            io: IoThread::default(),
+            lock_waits: Arc::default(),
+            queued: Arc::default(),
+            stores: RefCell::default(),
+            refused: RefCell::default(),
+        });
+        inner.channel.open(&env, &receive, Rc::clone(&inner))?;
+        // Hooks run in reverse: this one, added after the function, runs before Node ends that.
+        env.add_env_cleanup_hook(Rc::clone(&inner), |inner| {
+            drop(catch_unwind(AssertUnwindSafe(|| inner.end())));
+        })?;
+        Ok(Self { inner })
+    }
+
+    /// Finishes what was accepted, each store within its `exitDrainMs`. Blocks: for
+    /// `process.on('exit')`.
+    #[napi(catch_unwind)]
+    pub fn drain(&self) {
+        self.inner.drain();
+    }
+
+    /// Takes a job back that has not begun; false if it has.
+    ///
+    /// # Errors
+    /// If the environment is going away.
+    #[napi(catch_unwind)]
+    pub fn withdraw(&self, env: Env, ticket: u32) -> Result<bool> {
+        self.inner.withdraw_io(&env, ticket)
+    }
+}
