@@ -103,6 +103,7 @@ impl StoreHandle {
         let sink = &self.opened.sink;
         match self.opened.store.enqueue(op, u64::from(ticket), sink) {
             Ok(Enqueued::Accepted) => {
+                self.hub.wake_later(&self.opened.store);
                 self.hub.pending.add(env, &self.hub.channel)?;
                 Ok(Either::A(true))
             }

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
-use tidemark_core::Error;
+use tidemark_core::{Error, ErrorKind};
 
 /// Why an operation failed. Which members are there depends on what is known.
 #[napi(object)]
@@ -29,6 +29,13 @@ pub struct Failure {
     pub indeterminate: Option<bool>,
     /// What the error behind this one says.
     pub cause: Option<String>,
+}
+
+/// Every code that the core knows, for the facade's tests.
+#[napi(catch_unwind)]
+#[must_use]
+pub fn error_codes() -> Vec<String> {
+    ErrorKind::ALL.iter().map(|kind| kind.code().to_owned()).collect()
 }
 
 impl From<&Error> for Failure {

@@ -41,6 +41,8 @@ pub(crate) struct HubInner {
     /// Jobs given to the I/O thread that have not begun, by ticket.
     queued: Arc<Mutex<HashSet<u32>>>,
     stores: RefCell<Vec<OpenStore>>,
+    /// Stores that were handed something since the last `wake`.
+    asleep: RefCell<Vec<Arc<Store>>>,
     /// How often a store was full since it last told of room.
     refused: RefCell<HashMap<u32, usize>>,
 }
@@ -51,6 +53,14 @@ impl HubInner {
         let mut stores = self.stores.borrow_mut();
         stores.retain(|open| !open.store.is_finished());
         stores.push(OpenStore { store: Arc::clone(store), exit_drain });
+    }
+
+    /// Remembers to wake a store.
+    pub(crate) fn wake_later(&self, store: &Arc<Store>) {
+        let mut asleep = self.asleep.borrow_mut();
+        if !asleep.iter().any(|known| Arc::ptr_eq(known, store)) {
+            asleep.push(Arc::clone(store));
+        }
     }
 
     /// Counts a caller that waits for room in a store.
@@ -176,6 +186,7 @@ impl Hub {
             lock_waits: Arc::default(),
             queued: Arc::default(),
             stores: RefCell::default(),
+            asleep: RefCell::default(),
             refused: RefCell::default(),
         });
         inner.channel.open(&env, &receive, Rc::clone(&inner))?;
@@ -191,6 +202,15 @@ impl Hub {
     #[napi(catch_unwind)]
     pub fn drain(&self) {
         self.inner.drain();
+    }
+
+    /// Has the stores begin with what was handed to them. The facade calls it once per tick, so
+    /// that what a program puts in one go is one group.
+    #[napi(catch_unwind)]
+    pub fn wake(&self) {
+        for store in self.inner.asleep.borrow_mut().drain(..) {
+            store.wake();
+        }
     }
 
     /// Takes a job back that has not begun; false if it has.

@@ -22,6 +22,8 @@
     reason = "what JavaScript reaches is exported by attribute, not by path"
 )]
 
+#![expect(clippy::needless_pass_by_value, reason = "arguments are converted into owned values")]
+
 mod channel;
 mod checkpoint_store;
 mod failure;

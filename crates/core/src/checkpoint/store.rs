@@ -194,7 +194,8 @@ impl Store {
         self.instance.io.run(job)
     }
 
-    /// Hands an operation over; its result goes to the sink.
+    /// Hands an operation over; its result goes to the sink. The commit begins with
+    /// [`Store::wake`], so that all that a caller hands over in one go is one group.
     ///
     /// # Durability
     /// The result comes when what it reports is durable.
@@ -211,7 +212,13 @@ impl Store {
         self.check_open()?;
         let size_bytes = check_op(&op)?;
         let deadline = self.instance.deadline();
-        self.instance.commit.enqueue(Request { op, size_bytes, deadline, ticket, sink })
+        let request = Request { op, size_bytes, deadline, ticket, sink, wake: false };
+        self.instance.commit.enqueue(request)
+    }
+
+    /// Begins with what was handed over.
+    pub fn wake(&self) {
+        self.instance.commit.wake();
     }
 
     /// Takes an operation back; false if it is in a commit or settled already.
@@ -319,8 +326,12 @@ impl Store {
         }
     }
 
-    /// Closes this handle and waits. Blocks.
+    /// Finishes what was accepted, closes this handle and waits. Blocks.
     pub fn close_blocking(&self) {
+        if self.instance.commit.depth().0 > 0 {
+            // Operations settle in order: after this one, all that were accepted before it have.
+            let _whatever_became_of_it = self.call(&Op::Put(Vec::new()));
+        }
         let done = Arc::new((Mutex::new(false), Condvar::new()));
         let told = Arc::clone(&done);
         self.close(move || {

@@ -145,7 +145,7 @@ impl LockRequests {
         sink: &Arc<dyn Sink<FileLock>>,
     ) -> Result<Enqueued> {
         let deadline = Some(self.queue.storage.monotonic().saturating_add(timeout));
-        let request = Request { op: mode, size_bytes: 0, deadline, ticket, sink };
+        let request = Request { op: mode, size_bytes: 0, deadline, ticket, sink, wake: true };
         self.queue.commit.enqueue(request)
     }
 

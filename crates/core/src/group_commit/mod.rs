@@ -118,6 +118,9 @@ pub struct Request<'a, Op, T> {
     pub ticket: Ticket,
     /// Where the result goes.
     pub sink: &'a Arc<dyn Sink<T>>,
+    /// Whether the commit thread is to begin at once, or the caller has more to hand over and will
+    /// call [`GroupCommit::wake`] when that is done.
+    pub wake: bool,
 }
 
 impl<Op: Debug, T> Debug for Request<'_, Op, T> {
@@ -162,6 +165,11 @@ impl<Op: Send + 'static, T: Send + 'static> GroupCommit<Op, T> {
         self.shared.enqueue(request)
     }
 
+    /// Has the commit thread begin, after requests that did not.
+    pub fn wake(&self) {
+        self.shared.wake();
+    }
+
     /// Takes back what is still queued (GC-3). False: it is in a commit or settled already.
     #[must_use]
     pub fn withdraw(&self, ticket: Ticket, sink: &Arc<dyn Sink<T>>) -> bool {
@@ -179,7 +187,7 @@ impl<Op: Send + 'static, T: Send + 'static> GroupCommit<Op, T> {
         let blocking = Arc::new(Blocking::default());
         let sink: Arc<dyn Sink<T>> = Arc::clone(&blocking) as Arc<dyn Sink<T>>;
         loop {
-            let request = Request { op: op.clone(), size_bytes, deadline, ticket: 0, sink: &sink };
+            let request = Request { op: op.clone(), size_bytes, deadline, ticket: 0, sink: &sink, wake: true };
             match self.enqueue(request)? {
                 Enqueued::Accepted => return blocking.wait(),
                 Enqueued::Full => blocking.wait_for_credit(),

@@ -147,7 +147,7 @@ impl<Op, T> Shared<Op, T> {
 
     pub(super) fn enqueue(&self, request: Request<'_, Op, T>) -> Result<Enqueued> {
         self.poison.check()?;
-        let Request { op, size_bytes, deadline, ticket, sink } = request;
+        let Request { op, size_bytes, deadline, ticket, sink, wake } = request;
         let mut queue = self.lock();
         if queue.users == 0 || queue.exited {
             return Err(Error::closed());
@@ -159,7 +159,6 @@ impl<Op, T> Shared<Op, T> {
             }
             return Ok(Enqueued::Full);
         }
-        let first = queue.pending.is_empty();
         queue.in_flight_bytes = after;
         queue.unsettled += 1;
         let receipt = Receipt::new(ticket, Arc::clone(sink));
@@ -168,10 +167,14 @@ impl<Op, T> Shared<Op, T> {
             if queue.watchdog.misses(deadline) {
                 self.watch.notify_one();
             }
-        } else if first {
+        } else if wake {
             self.work.notify_one();
         }
         Ok(Enqueued::Accepted)
+    }
+
+    pub(super) fn wake(&self) {
+        self.work.notify_one();
     }
 
     pub(super) fn withdraw(&self, ticket: Ticket, sink: &Arc<dyn Sink<T>>) -> bool {
@@ -285,6 +288,7 @@ impl<Op, T> Shared<Op, T> {
     pub(super) fn drain(&self, timeout: Duration) -> bool {
         let deadline = self.storage.monotonic().saturating_add(timeout);
         let mut queue = self.lock();
+        self.work.notify_one();
         while queue.unsettled > 0 {
             let rest = deadline.saturating_sub(self.storage.monotonic());
             if rest.is_zero() {

@@ -1,0 +1,21 @@
+// All that CI checks: the lints, then the tests. A lint that fails counts as one failed test, so
+// that the last line tells the whole.
+import process from 'node:process';
+import { SetupError, main, say } from './lib/project.mjs';
+import { runLint } from './lint.mjs';
+import { ensureAddon, ensureModules } from './setup.mjs';
+import { conclude, runTests } from './test.mjs';
+
+try {
+  ensureModules();
+  const lints = runLint([]);
+  // A build that fails has failed in the lint of the binding, too. It fails the tests of its
+  // language, and those of the other run all the same.
+  await main(ensureAddon);
+  const tests = await runTests(['rust', 'node']);
+  conclude({ ...tests, failed: tests.failed + lints });
+} catch (error) {
+  if (error instanceof SetupError) say(error.message);
+  else process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`);
+  conclude({ passed: 0, failed: 1, skipped: 0 });
+}

@@ -1,0 +1,62 @@
+// Everything that is checked without running the product.
+//
+//   npm run lint [-- rust | ts | tidy | binding ...]
+import process from 'node:process';
+import { SetupError, isMain, main, run, say, tool } from './lib/project.mjs';
+import { ensureModules } from './setup.mjs';
+
+/** @typedef {{ command: [string, string[]], env?: NodeJS.ProcessEnv }} Step */
+
+const CLIPPY = ['clippy', '--workspace', '--all-targets'];
+// Not through RUSTFLAGS: that would compile every dependency a second time.
+const DENY = ['--', '-D', 'warnings'];
+
+/** @type {Record<string, () => Step[]>} */
+const GROUPS = {
+  rust: () => [
+    { command: ['cargo', ['fmt', '--all', '--check']] },
+    { command: ['cargo', [...CLIPPY, ...DENY]] },
+    { command: ['cargo', [...CLIPPY, '--features', 'tidemark-core/planted-bugs', ...DENY]] },
+    {
+      command: ['cargo', ['doc', '--workspace', '--no-deps', '--quiet']],
+      env: { RUSTDOCFLAGS: '-D warnings' },
+    },
+  ],
+  ts: () => [
+    { command: tool('eslint', ['--max-warnings=0', '.']) },
+    { command: tool('prettier', ['--check', '--log-level=warn', '.']) },
+    { command: tool('typescript', ['--project', 'tsconfig.json']) },
+    { command: tool('typescript', ['--project', 'scripts/tsconfig.json']) },
+  ],
+  tidy: () => [{ command: [process.execPath, ['scripts/tidy.mjs']] }],
+  binding: () => [{ command: [process.execPath, ['scripts/binding-types.mjs']] }],
+};
+
+/**
+ * Runs every step of the groups, whatever fails before it.
+ * @param {string[]} names none means all
+ * @returns {number} how many steps failed
+ */
+export function runLint(names) {
+  const unknown = names.find((name) => !Object.hasOwn(GROUPS, name));
+  if (unknown !== undefined) {
+    throw new SetupError(`no such lint: ${unknown}; there are ${Object.keys(GROUPS).join(', ')}`);
+  }
+  ensureModules();
+  let failed = 0;
+  for (const name of names.length === 0 ? Object.keys(GROUPS) : names) {
+    process.stdout.write(`== lint ${name} ==\n`);
+    for (const { command, env } of GROUPS[name]?.() ?? []) {
+      if (run(...command, env)) continue;
+      say(`lint ${name} failed: ${command.flat().join(' ')}`);
+      failed += 1;
+    }
+  }
+  return failed;
+}
+
+if (isMain(import.meta.url)) {
+  await main(() => {
+    if (runLint(process.argv.slice(2)) > 0) process.exitCode = 1;
+  });
+}

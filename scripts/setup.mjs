@@ -1,0 +1,115 @@
+// What `npm start` and `npm test` call first: makes a fresh clone ready to run, and does nothing
+// if it already is. Installs the packages of package-lock.json and builds the addon for this
+// machine. Node built-ins only.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { sourceHash } from './lib/source-hash.mjs';
+import {
+  SetupError,
+  host,
+  inPrebuilds,
+  isMain,
+  main,
+  outputOf,
+  prebuild,
+  readJson,
+  root,
+  run,
+  say,
+} from './lib/project.mjs';
+
+const RUST_MINIMUM = [1, 89];
+const WHAT_TO_INSTALL =
+  `Rust ${RUST_MINIMUM.join('.')} or newer (https://rustup.rs) and a C compiler ` +
+  '(Debian: build-essential)';
+
+/** Fails on a Node that package.json does not name; the ranges there are `^a.b.c` and `>=a.b.c`. */
+function checkNode() {
+  const range = readJson('package.json').engines.node;
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const fits = range.split('||').some((/** @type {string} */ part) => {
+    const match = /^\s*(\^|>=)(\d+)\.(\d+)/.exec(part);
+    if (match === null) throw new Error(`engines.node has a range that is not understood: ${part}`);
+    const [wantMajor, wantMinor] = [Number(match[2]), Number(match[3])];
+    if (major === wantMajor) return minor >= wantMinor;
+    return match[1] === '>=' && major > wantMajor;
+  });
+  if (!fits) throw new SetupError(`needs Node.js ${range}, this is ${process.versions.node}`);
+}
+
+/** Whether node_modules holds what package-lock.json says: npm keeps its own account of it. */
+function modulesAreCurrent() {
+  const account = path.join(root, 'node_modules/.package-lock.json');
+  if (!existsSync(account)) return false;
+  const wanted = readJson('package-lock.json').packages;
+  const installed = JSON.parse(readFileSync(account, 'utf8')).packages;
+  return Object.entries(wanted).every(([name, entry]) => {
+    if (name === '') return true;
+    const there = installed[name];
+    // What is optional is there only on the platforms that it is for.
+    if (there === undefined) return entry.optional === true || entry.devOptional === true;
+    return there.version === entry.version && there.integrity === entry.integrity;
+  });
+}
+
+export function ensureModules() {
+  checkNode();
+  if (modulesAreCurrent()) return;
+  say('installing packages (npm ci)');
+  // No dependency needs its install script; warnings about what nobody here can change are left out.
+  const args = ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'];
+  args.push('--loglevel=error');
+  if (!runNpm(args)) throw new SetupError('npm ci failed, see above');
+}
+
+/** @param {string[]} args */
+function runNpm(args) {
+  const npm = process.env['npm_execpath'];
+  if (npm?.endsWith('npm-cli.js')) return run(process.execPath, [npm, ...args]);
+  return process.platform === 'win32' ? run('cmd', ['/c', 'npm', ...args]) : run('npm', args);
+}
+
+/** What is missing to build the addon, in one sentence; undefined if nothing is. */
+function missingToBuild() {
+  const rustc = outputOf('rustc', ['--version']);
+  if (rustc === undefined || outputOf('cargo', ['--version']) === undefined) {
+    return `no Rust compiler found; install ${WHAT_TO_INSTALL}`;
+  }
+  const [major = 0, minor = 0] = (/(\d+)\.(\d+)/.exec(rustc) ?? []).slice(1).map(Number);
+  if (major < RUST_MINIMUM[0] || (major === RUST_MINIMUM[0] && minor < RUST_MINIMUM[1])) {
+    return `Rust ${major}.${minor} is too old; install ${WHAT_TO_INSTALL}`;
+  }
+  if (process.platform !== 'win32' && outputOf('cc', ['--version']) === undefined) {
+    return `no C compiler found, and Rust links with one; install ${WHAT_TO_INSTALL}`;
+  }
+  return undefined;
+}
+
+/**
+ * Builds the addon of this machine unless the one that is there was built from these sources.
+ * The stamp that tells lies beside it.
+ */
+export async function ensureAddon() {
+  const profile = process.env['TIDEMARK_RELEASE'] === '1' ? 'release' : 'dev';
+  const stampFile = inPrebuilds(path.join(prebuild(host).directory, 'built-from.json'));
+  const stamp = JSON.stringify({ profile, libc: host.libc, sources: sourceHash() });
+  const there = existsSync(inPrebuilds(prebuild(host).file));
+  if (there && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
+  const missing = missingToBuild();
+  if (missing !== undefined) {
+    if (there) return say(`using the addon as it is (${missing})`);
+    throw new SetupError(missing);
+  }
+  say(`building the addon (${profile} profile; from scratch it takes a minute or two)`);
+  const { build } = await import('./build.mjs');
+  await build({ profile });
+  writeFileSync(stampFile, stamp);
+}
+
+if (isMain(import.meta.url)) {
+  await main(async () => {
+    ensureModules();
+    if (!process.argv.includes('--modules')) await ensureAddon();
+  });
+}

@@ -1,0 +1,145 @@
+// Runs the tests of both languages, shows them as they come, and ends with one line that counts.
+//
+//   npm test [-- --rust | --node [filter or file ...]]
+import { spawn } from 'node:child_process';
+import process from 'node:process';
+import { createInterface } from 'node:readline';
+import { SetupError, isMain, main, root, say, tool } from './lib/project.mjs';
+import { ensureAddon, ensureModules } from './setup.mjs';
+
+/** @typedef {{ passed: number, failed: number, skipped: number }} Counts */
+
+/** Cargo's own summary of each test binary. */
+const CARGO_RESULT = /^test result: .*?(\d+) passed; (\d+) failed; (\d+) ignored;/;
+/** What a test binary prints that has nothing to run. */
+const CARGO_NOISE = /^$|^running \d+ tests?$|^test result: ok\. 0 passed; 0 failed; 0 ignored;/;
+
+/**
+ * @param {string} line
+ * @param {Counts} counts
+ * @returns {string | undefined} what to show
+ */
+function readCargo(line, counts) {
+  const result = CARGO_RESULT.exec(line);
+  if (result !== null) {
+    counts.passed += Number(result[1]);
+    counts.failed += Number(result[2]);
+    counts.skipped += Number(result[3]);
+  }
+  return CARGO_NOISE.test(line) ? undefined : line;
+}
+
+// A directive (`# SKIP`) means that the test did not count.
+const TAP_TEST = /^(not )?ok \d+ - (.*?)(?: # (\w+).*)?$/;
+const TAP_NOISE = /^$|^TAP version|^\d+\.\.\d+|^# (tests|pass|fail|skip)\b/;
+
+/**
+ * @param {string} line
+ * @param {Counts} counts
+ * @returns {string | undefined} what to show
+ */
+function readTap(line, counts) {
+  const test = TAP_TEST.exec(line);
+  if (test === null) return TAP_NOISE.test(line) ? undefined : line;
+  const [, failed, title, directive] = test;
+  if (directive !== undefined) counts.skipped += 1;
+  else if (failed === undefined) counts.passed += 1;
+  else counts.failed += 1;
+  const verdict = directive?.toLowerCase() ?? (failed === undefined ? 'ok' : 'FAILED');
+  return `test ${title} ... ${verdict}`;
+}
+
+const SUITES = {
+  rust: {
+    command: (/** @type {string[]} */ filter) => /** @type {[string, string[]]} */ ([
+      'cargo',
+      [
+        ...['test', '--workspace', '--features', 'tidemark-core/planted-bugs'],
+        ...['--no-fail-fast', ...filter],
+      ],
+    ]),
+    read: readCargo,
+  },
+  node: {
+    command: (/** @type {string[]} */ filter) => tool('ava', ['--tap', ...filter]),
+    read: readTap,
+  },
+};
+
+/**
+ * @param {'rust' | 'node'} name
+ * @param {string[]} filter
+ * @returns {Promise<Counts>}
+ */
+async function runSuite(name, filter) {
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  const { command, read } = SUITES[name];
+  const [program, args] = command(filter);
+  const color = process.stdout.isTTY ? 'always' : 'auto';
+  const child = spawn(program, args, {
+    cwd: root,
+    env: { CARGO_TERM_COLOR: color, ...process.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      const shown = stream === child.stdout ? read(line, counts) : line;
+      if (shown !== undefined) process.stdout.write(`${shown}\n`);
+    });
+  }
+  const ended = await new Promise((resolve) => {
+    child.on('error', (error) => resolve(error.message));
+    child.on('close', (code, signal) => resolve(code === 0 ? undefined : `${signal ?? code}`));
+  });
+  // A suite that crashed, or that ran nothing, has not passed, whatever it counted.
+  if (ended !== undefined && counts.failed === 0) {
+    say(`the ${name} tests ended with ${ended}`);
+    counts.failed += 1;
+  } else if (ended === undefined && counts.passed === 0) {
+    say(`the ${name} tests ran nothing`);
+    counts.failed += 1;
+  }
+  return counts;
+}
+
+/**
+ * Every suite, one after the other: they measure time and share two cores.
+ * @param {('rust' | 'node')[]} names
+ * @param {string[]} [filter]
+ * @returns {Promise<Counts>}
+ */
+export async function runTests(names, filter = []) {
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  for (const name of names) {
+    process.stdout.write(`\n== ${name} tests ==\n`);
+    const counts = await runSuite(name, filter);
+    total.passed += counts.passed;
+    total.failed += counts.failed;
+    total.skipped += counts.skipped;
+  }
+  return total;
+}
+
+/**
+ * The last line of a run. The exit code says the same.
+ * @param {Counts} counts
+ */
+export function conclude({ passed, failed, skipped }) {
+  const skips = skipped === 0 ? '' : `, ${skipped} skipped`;
+  process.stdout.write(`\n${passed} passed, ${failed} failed${skips}\n`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+if (isMain(import.meta.url)) {
+  const args = process.argv.slice(2);
+  const [rust, node] = [args.includes('--rust'), args.includes('--node')];
+  const filter = args.filter((arg) => arg !== '--rust' && arg !== '--node');
+  await main(async () => {
+    if (filter.length > 0 && rust === node) {
+      throw new SetupError('a filter needs to know its suite: npm test -- --rust <filter>');
+    }
+    ensureModules();
+    if (node || !rust) await ensureAddon();
+    conclude(await runTests(rust === node ? ['rust', 'node'] : [rust ? 'rust' : 'node'], filter));
+  });
+}

@@ -1,0 +1,183 @@
+// The JavaScript end of the one channel through which everything comes back: tickets, events, and
+// the end of the environment.
+import process from 'node:process';
+import type { Failure } from '#binding';
+import { toError } from './errors.ts';
+import { native } from './native.ts';
+
+/** What an operation came to, as the binding sends it; see crates/node/src/payload.rs. */
+export type Settlement =
+  | { readonly ok: true; readonly payload: readonly unknown[] }
+  | { readonly ok: false; readonly failure: Failure };
+
+/** What a store hears beside its results. */
+export interface StoreListener {
+  /** Something happened. */
+  event(name: string, details: readonly unknown[]): void;
+  /** There may be room in the queue. */
+  credit(): void;
+}
+
+const SETTLED = 0;
+const EVENT = 1;
+const CREDIT = 2;
+
+type Settle = (settlement: Settlement) => void;
+
+/** The tickets and listeners of this environment. */
+class Hub {
+  readonly native: InstanceType<typeof native.Hub>;
+  readonly #settle = new Map<number, Settle>();
+  readonly #listeners = new Map<number, WeakRef<StoreListener>>();
+  #lastTicket = 0;
+  #wakes = false;
+
+  constructor() {
+    this.native = new native.Hub((messages) => {
+      for (const message of messages) this.#receive(message);
+    });
+    // Environment clean-up hooks run at a natural end and in workers; after process.exit() or an
+    // uncaught error in the main thread only this does.
+    process.on('exit', () => {
+      this.native.drain();
+    });
+  }
+
+  /** A number that no pending operation has. */
+  ticket(): number {
+    do this.#lastTicket = (this.#lastTicket + 1) >>> 0;
+    while (this.#settle.has(this.#lastTicket) || this.#listeners.has(this.#lastTicket));
+    return this.#lastTicket;
+  }
+
+  /** Has the stores begin with what they were handed, when this tick is over: as one group. */
+  wakeSoon(): void {
+    if (this.#wakes) return;
+    this.#wakes = true;
+    process.nextTick(() => {
+      this.#wakes = false;
+      this.native.wake();
+    });
+  }
+
+  /** What becomes of a ticket. */
+  settled(ticket: number): Promise<Settlement> {
+    return new Promise((resolve) => {
+      this.#settle.set(ticket, resolve);
+    });
+  }
+
+  /** Settles a ticket from this side; false if it is settled already. */
+  settle(ticket: number, settlement: Settlement): boolean {
+    const settle = this.#settle.get(ticket);
+    this.#settle.delete(ticket);
+    settle?.(settlement);
+    return settle !== undefined;
+  }
+
+  /** Settles a ticket for nobody: whatever comes back is dropped. */
+  forget(ticket: number): void {
+    this.#settle.delete(ticket);
+  }
+
+  /** Tells a store of its events from now on, for as long as the store keeps the listener. */
+  listen(store: number, listener: StoreListener): void {
+    this.#listeners.set(store, new WeakRef(listener));
+  }
+
+  /** Tells it no longer. */
+  unlisten(store: number): void {
+    this.#listeners.delete(store);
+  }
+
+  #receive(message: readonly unknown[]): void {
+    const [tag, id] = message as readonly [number, number];
+    if (tag === SETTLED) {
+      const [, , ok, body] = message;
+      this.settle(
+        id,
+        ok === true
+          ? { ok, payload: body as readonly unknown[] }
+          : { ok: false, failure: body as Failure },
+      );
+      return;
+    }
+    const listener = this.#listeners.get(id)?.deref();
+    try {
+      if (tag === EVENT) listener?.event(message[2] as string, message.slice(3));
+      if (tag === CREDIT) listener?.credit();
+    } catch (error) {
+      // A listener's mistake is the user's own, and must not keep the other messages back.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+}
+
+/** This environment's hub. */
+export const hub: Hub = new Hub();
+
+/** An operation that can be started, and taken back while it has not begun. */
+export interface Operation {
+  /** Hands it over. */
+  start(ticket: number): void;
+  /** Takes it back; false if it is too late. */
+  withdraw(ticket: number): boolean;
+  /** Takes what comes back although nobody waits for it any more. */
+  late?(payload: readonly unknown[]): void;
+}
+
+/**
+ * Runs an operation to its end. Throws its error here, so that the stack names who awaits it.
+ * An aborted one rejects with the signal's reason, and then nothing was done.
+ */
+export async function perform(
+  operation: Operation,
+  signal: AbortSignal | undefined,
+): Promise<readonly unknown[]> {
+  signal?.throwIfAborted();
+  const ticket = hub.ticket();
+  const settled = hub.settled(ticket);
+  operation.start(ticket);
+  const settlement = await (signal === undefined
+    ? settled
+    : abortable(settled, signal, () => withdraw(operation, ticket)));
+  if (settlement.ok) return settlement.payload;
+  throw toError(settlement.failure);
+}
+
+/** Takes an operation back, and forgets its ticket. */
+function withdraw(operation: Operation, ticket: number): boolean {
+  if (!operation.withdraw(ticket)) return false;
+  if (operation.late === undefined) {
+    hub.forget(ticket);
+  } else {
+    void hub.settled(ticket).then((settlement) => {
+      if (settlement.ok) operation.late?.(settlement.payload);
+    });
+  }
+  return true;
+}
+
+/** Rejects with the signal's reason if the operation could be taken back in time. */
+async function abortable(
+  settled: Promise<Settlement>,
+  signal: AbortSignal,
+  withdraw: () => boolean,
+): Promise<Settlement> {
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => {
+      // The reason is whatever the user gave, as everywhere in the platform.
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+      if (withdraw()) reject(signal.reason);
+    };
+  });
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([settled, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

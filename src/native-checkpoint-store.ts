@@ -1,0 +1,405 @@
+// The one implementation of CheckpointStore over the binding; each kind of store brings its open.
+import { EventEmitter } from 'node:events';
+import process from 'node:process';
+import type { ExternalObject, Failure, StoreHandle } from '#binding';
+import type {
+  Checkpoint,
+  CheckpointInput,
+  CheckpointStore,
+  DeleteOutcome,
+  Durability,
+  Metrics,
+  PutResult,
+  RecoveryReport,
+  StoreEvents,
+} from './checkpoint-store.ts';
+import { TidemarkError, closedError, toError, unwrap } from './errors.ts';
+import { type StoreListener, hub, perform } from './hub.ts';
+import { native } from './native.ts';
+import {
+  type DeleteCondition,
+  Lookup,
+  type Packed,
+  checkpointAt,
+  packDeletes,
+  packPuts,
+  unpackEntries,
+  unpackPuts,
+} from './records.ts';
+import { type ResumeKey, keyOf } from './resume-key.ts';
+import * as validate from './validate.ts';
+
+/** An open store in the addon. */
+export type Handle = ExternalObject<StoreHandle>;
+
+/** A call that waits for room in the queue: hands itself over, false if there is still none. */
+interface Waiting {
+  readonly ticket: number;
+  readonly start: () => boolean | Failure;
+}
+
+/** Opens a store: what comes back under its ticket, which is its id from then on. */
+export interface Opened {
+  readonly id: number;
+  readonly handle: Handle;
+  readonly damaged: boolean;
+}
+
+let warned = false;
+
+/** A checkpoint store in the addon. */
+export abstract class NativeCheckpointStore
+  extends EventEmitter<StoreEvents>
+  implements CheckpointStore
+{
+  readonly #id: number;
+  readonly #handle: Handle;
+  readonly #lookup: Lookup = new Lookup();
+  readonly #waiting: Waiting[] = [];
+  /** What the hub tells; kept here, because the hub does not keep it. */
+  readonly #listener: StoreListener = {
+    event: (name, details) => {
+      this.#tell(name, details);
+    },
+    credit: () => {
+      this.#retryWaiting();
+    },
+  };
+  /** Operations of this handle that are not settled. */
+  #unsettled = 0;
+  /** Told when the last of them is. */
+  #onSettled: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+
+  protected constructor(opened: Opened) {
+    super();
+    this.#id = opened.id;
+    this.#handle = opened.handle;
+    hub.listen(opened.id, this.#listener);
+    const { weakness } = native.storeInfo(opened.handle);
+    if (weakness !== undefined && !warned) {
+      warned = true;
+      process.emitWarning(`what is stored here may not survive a power cut: ${weakness}`, {
+        type: 'TidemarkWarning',
+        code: 'TIDEMARK_UNPROVEN',
+      });
+    }
+  }
+
+  /** Opens a store through the binding. */
+  protected static async opening(
+    start: (ticket: number) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<Opened> {
+    let id = 0;
+    const operation = {
+      start(ticket: number): void {
+        id = ticket;
+        start(ticket);
+      },
+      // Opening cannot be taken back; a store that comes too late is closed again.
+      withdraw: () => true,
+      late([handle]: readonly unknown[]): void {
+        native.storeClose(handle as Handle, hub.ticket());
+      },
+    };
+    const [handle, damaged] = await perform(operation, signal);
+    return { id, handle: handle as Handle, damaged: damaged === true };
+  }
+
+  get durability(): Durability {
+    return native.storeInfo(this.#handle).durability as Durability;
+  }
+
+  get recovery(): RecoveryReport {
+    return { quarantined: native.storeInfo(this.#handle).quarantined };
+  }
+
+  get size(): number {
+    this.#checkOpen();
+    return native.storeSize(this.#handle);
+  }
+
+  async get(
+    key: ResumeKey,
+    options?: { readonly fresh?: boolean; readonly signal?: AbortSignal },
+  ): Promise<Checkpoint | undefined> {
+    if (options !== undefined) {
+      validate.options(options, 'the options of get', ['fresh', 'signal']);
+      const signal = validate.signal(options.signal);
+      signal?.throwIfAborted();
+      this.#lookup.ask(key);
+      if (validate.flag(options.fresh, 'fresh', false)) await this.#refresh(signal);
+    }
+    return this.getSync(key);
+  }
+
+  getSync(key: ResumeKey): Checkpoint | undefined {
+    this.#checkOpen();
+    const found = native.storeGet(this.#handle, this.#lookup.ask(key));
+    if (found === undefined) return undefined;
+    const lastEventId = unwrap(found);
+    return { lastCommittedSequence: this.#lookup.sequence, lastEventId };
+  }
+
+  async put(
+    key: ResumeKey,
+    checkpoint: CheckpointInput,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<PutResult> {
+    const [result] = await this.#put([[key, checkpoint]], options);
+    return result as PutResult;
+  }
+
+  tryPut(key: ResumeKey, checkpoint: CheckpointInput): Promise<PutResult> | null {
+    const packed = packPuts([[key, checkpoint]]);
+    this.#checkOpen();
+    if (this.#waiting.length > 0) return null;
+    const ticket = hub.ticket();
+    const accepted = unwrap(native.storePut(this.#handle, ticket, packed.records, packed.texts));
+    if (!accepted) return null;
+    hub.wakeSoon();
+    return this.#outcome(ticket).then((payload) => unpackPuts(payload)[0] as PutResult);
+  }
+
+  async putMany(
+    entries: Iterable<readonly [ResumeKey, CheckpointInput]>,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<PutResult[]> {
+    return this.#put([...entries], options);
+  }
+
+  putSync(key: ResumeKey, checkpoint: CheckpointInput): PutResult {
+    const { records, texts } = packPuts([[key, checkpoint]]);
+    this.#checkOpen();
+    const [result] = unpackPuts(unwrap(native.storePutSync(this.#handle, records, texts)));
+    return result as PutResult;
+  }
+
+  async delete(
+    key: ResumeKey,
+    options: { readonly ifSequence?: bigint | number; readonly signal?: AbortSignal } = {},
+  ): Promise<DeleteOutcome> {
+    validate.options(options, 'the options of delete', ['ifSequence', 'signal']);
+    const condition =
+      options.ifSequence === undefined
+        ? undefined
+        : validate.uint64(options.ifSequence, 'ifSequence');
+    const signal = validate.signal(options.signal);
+    const [outcome] = await this.#delete([[key, condition]], signal);
+    return outcome as DeleteOutcome;
+  }
+
+  async prune(keep: (key: ResumeKey, checkpoint: Checkpoint) => boolean): Promise<number> {
+    const doomed: [ResumeKey, Checkpoint][] = [];
+    for (const [key, checkpoint] of await this.#entries()) {
+      if (!keep(key, checkpoint)) doomed.push([key, checkpoint]);
+    }
+    if (doomed.length === 0) return 0;
+    const outcomes = await this.#delete(doomed, undefined);
+    return outcomes.filter((outcome) => outcome === 'deleted').length;
+  }
+
+  async *entries(
+    options: {
+      readonly prefix?: string;
+    } = {},
+  ): AsyncGenerator<[ResumeKey, Checkpoint], void, undefined> {
+    validate.options(options, 'the options of entries', ['prefix']);
+    const prefix =
+      options.prefix === undefined ? undefined : validate.text(options.prefix, 'prefix');
+    if (prefix !== undefined) this.checkPrefix();
+    for (const entry of await this.#entries()) {
+      this.#checkOpen();
+      if (prefix === undefined || entry[0].name?.startsWith(prefix) === true) yield entry;
+    }
+  }
+
+  async refresh(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    validate.options(options, 'the options of refresh', ['signal']);
+    const signal = validate.signal(options.signal);
+    await this.#refresh(signal);
+  }
+
+  metrics(): Metrics {
+    this.#checkOpen();
+    return Object.freeze(native.storeMetrics(this.#handle));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  closeSync(): void {
+    if (this.#closing !== undefined) return;
+    this.#closing = Promise.resolve();
+    this.#rejectWaiting();
+    native.storeCloseSync(this.#handle);
+    hub.unlisten(this.#id);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Refuses a prefix where the store keeps no names. */
+  protected abstract checkPrefix(): void;
+
+  /** Runs an operation that changes nothing, and has a damaged file moved aside on its way. */
+  protected async repair(): Promise<void> {
+    await this.#submit({ records: new Uint8Array(), texts: [] }, native.storePut, undefined);
+  }
+
+  #tell(name: string, details: readonly unknown[]): void {
+    switch (name) {
+      case 'regressed': {
+        const to = details.length > 3 ? checkpointAt(details, 3) : undefined;
+        const key = keyOf(details[0] as Uint8Array);
+        this.emit('regressed', { key, from: checkpointAt(details, 1), to });
+        break;
+      }
+      case 'quarantined': {
+        const [path, quarantine] = details as [string, string];
+        this.emit('quarantined', { path, quarantine });
+        break;
+      }
+      case 'poisoned': {
+        const error = toError(details[0] as Failure);
+        if (error instanceof TidemarkError) this.emit('poisoned', error);
+        break;
+      }
+      case 'slowSync':
+        this.emit('slowSync', { durationMs: details[0] as number });
+        break;
+      default:
+        break;
+    }
+  }
+
+  #retryWaiting(): void {
+    for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
+      const accepted = first.start();
+      if (accepted === false) return;
+      this.#waiting.shift();
+      if (accepted !== true) hub.settle(first.ticket, { ok: false, failure: accepted });
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw closedError('the store');
+  }
+
+  async #put(
+    entries: readonly (readonly [ResumeKey, CheckpointInput])[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<PutResult[]> {
+    validate.options(options, 'the options of put', ['signal']);
+    const packed = packPuts(entries);
+    const signal = validate.signal(options.signal);
+    if (entries.length === 0) {
+      this.#checkOpen();
+      return [];
+    }
+    return unpackPuts(await this.#submit(packed, native.storePut, signal));
+  }
+
+  async #delete(
+    entries: readonly (readonly [ResumeKey, DeleteCondition])[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly DeleteOutcome[]> {
+    const outcomes = await this.#submit(packDeletes(entries), native.storeDelete, signal);
+    return outcomes as readonly DeleteOutcome[];
+  }
+
+  async #entries(): Promise<[ResumeKey, Checkpoint][]> {
+    this.#checkOpen();
+    const operation = {
+      start: (ticket: number) => {
+        native.storeEntries(this.#handle, ticket);
+      },
+      withdraw: () => false,
+    };
+    return unpackEntries(await this.#counted(perform(operation, undefined)));
+  }
+
+  async #refresh(signal: AbortSignal | undefined): Promise<void> {
+    this.#checkOpen();
+    const operation = {
+      start: (ticket: number) => {
+        native.storeRefresh(this.#handle, ticket);
+      },
+      // Reading has no effect to take back: the caller just hears no more of it.
+      withdraw: () => true,
+    };
+    await this.#counted(perform(operation, signal));
+  }
+
+  /** Hands an operation over, waiting for room, and waits for what it comes to. */
+  async #submit(
+    { records, texts }: Packed,
+    handOver: typeof native.storePut,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly unknown[]> {
+    this.#checkOpen();
+    const operation = {
+      start: (ticket: number) => {
+        const start = (): boolean | Failure => {
+          hub.wakeSoon();
+          return handOver(this.#handle, ticket, records, texts);
+        };
+        const accepted = this.#waiting.length === 0 && start();
+        if (accepted === false) this.#waiting.push({ ticket, start });
+        else if (accepted !== true) hub.settle(ticket, { ok: false, failure: accepted });
+      },
+      withdraw: (ticket: number) => {
+        const index = this.#waiting.findIndex((waiting) => waiting.ticket === ticket);
+        if (index < 0) return native.storeWithdraw(this.#handle, ticket);
+        this.#waiting.splice(index, 1);
+        return true;
+      },
+    };
+    return this.#counted(perform(operation, signal));
+  }
+
+  /** What an operation that was accepted under a ticket comes to. */
+  async #outcome(ticket: number): Promise<readonly unknown[]> {
+    const settlement = await this.#counted(hub.settled(ticket));
+    if (settlement.ok) return settlement.payload;
+    throw toError(settlement.failure);
+  }
+
+  /** Counts an operation until it is settled, so that close can wait for it. */
+  async #counted<T>(operation: Promise<T>): Promise<T> {
+    this.#unsettled += 1;
+    try {
+      return await operation;
+    } finally {
+      this.#unsettled -= 1;
+      if (this.#unsettled === 0) this.#onSettled?.();
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#rejectWaiting();
+    if (this.#unsettled > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onSettled = resolve;
+      });
+    }
+    const operation = {
+      start: (ticket: number) => {
+        native.storeClose(this.#handle, ticket);
+      },
+      withdraw: () => false,
+    };
+    await perform(operation, undefined);
+    hub.unlisten(this.#id);
+  }
+
+  /** Calls that wait for room were never accepted. */
+  #rejectWaiting(): void {
+    const failure = { code: 'TIDEMARK_CLOSED', message: closedError('the store').message };
+    for (const { ticket } of this.#waiting.splice(0)) hub.settle(ticket, { ok: false, failure });
+  }
+}

@@ -1,0 +1,101 @@
+// Bad input is refused here, before anything is touched.
+import { rangeError, typeError } from './errors.ts';
+
+const UINT64_MAX = 2n ** 64n - 1n;
+const UINT32_MAX = 2 ** 32 - 1;
+
+/** How a value looks in a message. */
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 80));
+  if (typeof value === 'bigint') return `${value}n`;
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+}
+
+/** An unsigned 64-bit number: a bigint, or an integer that a double holds exactly. */
+export function uint64(value: unknown, name: string): bigint {
+  if (typeof value === 'number') {
+    if (!Number.isSafeInteger(value)) {
+      throw rangeError(`${name} must be a bigint or a safe integer, not ${show(value)}`);
+    }
+    value = BigInt(value);
+  }
+  if (typeof value !== 'bigint') {
+    throw typeError(`${name} must be a bigint or a safe integer, not ${show(value)}`);
+  }
+  if (value < 0n || value > UINT64_MAX) {
+    throw rangeError(`${name} must be between 0 and 2^64 - 1, not ${show(value)}`);
+  }
+  return value;
+}
+
+/** A string that UTF-8 can hold. */
+export function text(value: unknown, name: string): string {
+  if (typeof value !== 'string') throw typeError(`${name} must be a string, not ${show(value)}`);
+  // Well-formed means without lone surrogates; the library of ES2023 does not name the method yet.
+  if (!(value as string & { isWellFormed(): boolean }).isWellFormed()) {
+    throw typeError(`${name} contains a lone surrogate, which UTF-8 cannot hold`);
+  }
+  return value;
+}
+
+/** Fails unless the value is an object whose own names are all known: a misspelt option is a bug. */
+export function options<T extends object>(
+  value: unknown,
+  name: string,
+  known: readonly (keyof T & string)[],
+): T {
+  if (value === undefined) return {} as T;
+  if (typeof value !== 'object' || value === null) {
+    throw typeError(`${name} must be an object, not ${show(value)}`);
+  }
+  for (const option of Object.keys(value)) {
+    if (!(known as readonly string[]).includes(option)) {
+      throw typeError(`${name} has no ${show(option)}; it knows ${known.join(', ')}`);
+    }
+  }
+  return value as T;
+}
+
+/** An integer within a range, or what stands for it when it is not given. */
+export function integer(
+  value: unknown,
+  name: string,
+  range: { min?: number; max?: number; otherwise: number },
+): number {
+  const { min = 0, max = UINT32_MAX, otherwise } = range;
+  if (value === undefined) return otherwise;
+  if (typeof value !== 'number') throw typeError(`${name} must be a number, not ${show(value)}`);
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw rangeError(`${name} must be an integer from ${min} to ${max}, not ${show(value)}`);
+  }
+  return value;
+}
+
+/** A flag, or what stands for it when it is not given. */
+export function flag(value: unknown, name: string, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise;
+  if (typeof value !== 'boolean') throw typeError(`${name} must be a boolean, not ${show(value)}`);
+  return value;
+}
+
+/** One of some words, or the first of them when it is not given. */
+export function word<const T extends string>(
+  value: unknown,
+  name: string,
+  words: readonly [T, ...T[]],
+): T {
+  if (value === undefined) return words[0];
+  const found = words.find((known) => known === value);
+  if (found === undefined) {
+    throw typeError(`${name} must be ${words.map(show).join(' or ')}, not ${show(value)}`);
+  }
+  return found;
+}
+
+/** An `AbortSignal`, if one is given. */
+export function signal(value: unknown): AbortSignal | undefined {
+  if (value !== undefined && !(value instanceof AbortSignal)) {
+    throw typeError(`signal must be an AbortSignal, not ${show(value)}`);
+  }
+  return value;
+}
