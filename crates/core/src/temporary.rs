@@ -95,6 +95,11 @@ impl Temporary {
         self.file()?.write_all(Site::TempWrite, content, 0).map_err(failed)
     }
 
+    /// Describes it as it is now.
+    pub(crate) fn stat(&self, site: Site) -> Result<Stat> {
+        self.file()?.stat(site).map_err(|os| Error::os("look at", &self.path, os))
+    }
+
     /// Brings content and description to the medium.
     pub(crate) fn sync(&self, site: Site) -> Result<()> {
         let failed = |os| Error::os("sync the temporary file", &self.path, os);

@@ -52,6 +52,12 @@ fn commit_group<E: Engine>(
         shared.reject(|pending| E::claim(&pending.op) == claim, || error);
         return;
     }
+    if shared.poison.is_set() {
+        // Found out by a reader, while this thread waited for the lock.
+        engine.release();
+        reject_poisoned(shared);
+        return;
+    }
     let (group, bytes) = shared.take(E::claim, claim);
     if !group.is_empty() {
         let began = shared.storage.monotonic();

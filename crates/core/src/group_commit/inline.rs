@@ -23,6 +23,7 @@ pub fn commit_inline<E: Engine>(
 ) -> Result<Vec<Result<E::Output>>> {
     let Some(claim) = ops.first().map(E::claim) else { return Ok(Vec::new()) };
     assert!(ops.iter().all(|op| E::claim(op) == claim), "one group has one claim");
+    engine.acquire(claim, &LockWait(Arc::new(NoWatchdog)))?;
     let count = ops.len();
     let ledger = Arc::new(Ledger { results: Mutex::new(Vec::new()), on_settled });
     let sink: Arc<dyn Sink<E::Output>> = Arc::clone(&ledger) as Arc<dyn Sink<E::Output>>;
@@ -34,7 +35,6 @@ pub fn commit_inline<E: Engine>(
     };
     let group = ops.into_iter().enumerate().map(pending).collect();
     let mut outbox = Outbox::new(|_| ());
-    engine.acquire(claim, &LockWait(Arc::new(NoWatchdog)))?;
     engine.commit(group, &mut outbox);
     engine.release();
     outbox.send();

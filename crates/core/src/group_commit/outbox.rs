@@ -118,6 +118,13 @@ impl<T> Outbox<T> {
     }
 }
 
+impl<T> Drop for Outbox<T> {
+    /// What was settled before the engine panicked is still true, and still told (GC-1).
+    fn drop(&mut self) {
+        self.send();
+    }
+}
+
 impl<T> Debug for Outbox<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Outbox({} sinks)", self.letters.len())

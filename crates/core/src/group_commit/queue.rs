@@ -335,13 +335,18 @@ impl<Op, T> Shared<Op, T> {
         ends
     }
 
-    /// Marks the thread as ended after a panic: nothing will be taken from the queue again.
+    /// Marks the thread as ended after a panic: nothing will be taken from the queue again, and
+    /// nobody waits for it any longer.
     pub(super) fn abandon(&self) {
         let mut queue = self.lock();
         queue.exited = true;
         queue.unsettled = queue.pending.len();
         let bytes = queue.pending.iter().map(|pending| pending.size_bytes).sum();
         queue.in_flight_bytes = bytes;
+        self.idle.notify_all();
+        for sink in mem::take(&mut queue.starved) {
+            sink.credit();
+        }
     }
 
     /// Tells who closed the store that the engine is gone.

@@ -214,9 +214,10 @@ impl JsonFileEngine {
             temporary.sync(Site::JsonSync)?;
             reader.metrics.file_syncs.add(1);
         }
+        let written = temporary.stat(Site::JsonStat)?;
         let file = temporary.rename(Site::JsonRename, &reader.path)?;
         // From here on the disk has changed: whatever fails leaves the outcome unknown.
-        let known = self.sync_name(file).map_err(|error| {
+        let known = self.sync_name(&written, file).map_err(|error| {
             let error = error.indeterminate();
             reader.poison.set(&error);
             error
@@ -232,7 +233,7 @@ impl JsonFileEngine {
     }
 
     /// Makes the rename durable, and remembers the file by what it is from now on.
-    fn sync_name(&self, file: Box<dyn File>) -> Result<Known> {
+    fn sync_name(&self, written: &Stat, file: Box<dyn File>) -> Result<Known> {
         let reader = &self.reader;
         if !self.has(Bug::NoDirectorySync) {
             reader
@@ -241,9 +242,9 @@ impl JsonFileEngine {
                 .map_err(|os| Error::os("sync the directory", &reader.directory, os))?;
             reader.metrics.directory_syncs.add(1);
         }
-        let stat: Stat =
+        let named =
             file.stat(Site::JsonStat).map_err(|os| Error::os("look at", &reader.path, os))?;
-        Ok(Known { identity: Identity::of(&stat), file })
+        Ok(Known { identity: Identity::of_renamed(written, &named), file })
     }
 
     /// The planted bug [`Bug::InPlace`].
@@ -260,7 +261,8 @@ impl JsonFileEngine {
         file.set_len(Site::TempWrite, 0).map_err(failed)?;
         file.write_all(Site::TempWrite, json, 0).map_err(failed)?;
         file.sync_all(Site::JsonSync).map_err(failed)?;
-        self.sync_name(file)
+        let written = file.stat(Site::JsonStat).map_err(failed)?;
+        self.sync_name(&written, file)
     }
 
     /// Shows the readers of this process what is durable now.

@@ -39,6 +39,15 @@ impl Identity {
         let Stat { id, size_bytes, modified, changed, .. } = *stat;
         Self { id, size_bytes, modified, changed }
     }
+
+    /// Of a file that was written, then renamed, which moves its ctime. Whoever has edited it in
+    /// place in between has moved its mtime or size as well: then this is the identity that it had
+    /// before the rename, which no file has any more, so that it will be read again.
+    pub(super) fn of_renamed(before: &Stat, after: &Stat) -> Self {
+        let untouched =
+            (before.size_bytes, before.modified) == (after.size_bytes, after.modified);
+        Self::of(if untouched { after } else { before })
+    }
 }
 
 /// The file whose content the view holds.

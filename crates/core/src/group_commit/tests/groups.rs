@@ -1,0 +1,120 @@
+//! GC-2, and what makes a group: order, claims, limits.
+
+use std::time::Duration;
+
+use super::super::Limits;
+use super::toy::{Gated, Mailbox, OP_BYTES, Rig, Step, Toy, Verdict, failures, successes};
+use crate::error::{Error, ErrorKind};
+
+/// Lets everything commit and returns the groups in their order.
+fn groups(rig: &Rig) -> Vec<Vec<u32>> {
+    // One verdict per group that may come; what is left over is dropped with the rig.
+    for _ in 0..200 {
+        rig.verdict.send(Verdict::Settle).unwrap();
+    }
+    rig.commit.detach(|| ());
+    let groups = rig.steps_to_the_end().into_iter().filter_map(|step| match step {
+        Step::Commit(group) => Some(group),
+        _ => None,
+    });
+    groups.collect()
+}
+
+/// "While one commit is in flight the next group collects": no timer, no limit on operations.
+#[test]
+fn what_queues_up_during_a_commit_is_one_group() {
+    let (rig, mailbox) = (Rig::new(Gated::Commit), Mailbox::new());
+    rig.queue_behind_a_commit(1..=100, &mailbox);
+    assert_eq!(groups(&rig), [(1..=100).collect::<Vec<_>>()]);
+    assert_eq!(rig.commit.metrics().groups.get(), 2);
+    assert_eq!(rig.commit.metrics().operations.get(), 101);
+}
+
+/// "The lock is taken first, the group is taken from the queue after".
+#[test]
+fn what_queues_up_during_the_wait_for_a_lock_is_one_group() {
+    let (rig, mailbox) = (Rig::new(Gated::Acquire), Mailbox::new());
+    rig.send(1, &mailbox);
+    assert_eq!(rig.step(), Step::Acquire('a'));
+    (2..=5).for_each(|number| rig.send(number, &mailbox));
+    rig.acquire.send(Ok(())).unwrap();
+    assert_eq!(rig.step(), Step::Commit(vec![1, 2, 3, 4, 5]));
+}
+
+/// GC-2: whatever the limits cut, the order stays.
+#[test]
+fn operations_are_applied_in_the_order_of_acceptance() {
+    let limits = Limits { group_ops_max: 7, ..Limits::default() };
+    let rig = Rig::with(Gated::Commit, limits, Duration::ZERO);
+    let mailbox = Mailbox::new();
+    rig.queue_behind_a_commit(1..=100, &mailbox);
+    let groups = groups(&rig);
+    assert!(groups.iter().all(|group| group.len() <= 7), "{groups:?}");
+    assert_eq!(groups.len(), 15, "no group is smaller than it must be");
+    assert_eq!(groups.concat(), (1..=100).collect::<Vec<_>>());
+}
+
+/// `group_bytes_max` bounds how long a group holds the lock.
+#[test]
+fn a_group_holds_no_more_bytes_than_its_limit() {
+    let limits = Limits { group_bytes_max: 3 * OP_BYTES + 1, ..Limits::default() };
+    let rig = Rig::with(Gated::Commit, limits, Duration::ZERO);
+    let mailbox = Mailbox::new();
+    rig.queue_behind_a_commit(1..=8, &mailbox);
+    assert_eq!(groups(&rig), [vec![1, 2, 3], vec![4, 5, 6], vec![7, 8]]);
+}
+
+/// One operation that exceeds the limit of a group is still committed, alone.
+#[test]
+fn an_operation_larger_than_a_group_is_a_group_of_its_own() {
+    let limits = Limits { group_bytes_max: OP_BYTES - 1, ..Limits::default() };
+    let rig = Rig::with(Gated::Commit, limits, Duration::ZERO);
+    let mailbox = Mailbox::new();
+    rig.queue_behind_a_commit(1..=3, &mailbox);
+    assert_eq!(groups(&rig), [[1], [2], [3]]);
+}
+
+/// A group holds only equal claims, and a later equal claim does not overtake (GC-2).
+#[test]
+fn a_group_ends_where_the_claim_changes() {
+    let (rig, mailbox) = (Rig::new(Gated::Commit), Mailbox::new());
+    let claims = "aabba".chars().zip(1..);
+    rig.queue_behind_a_commit(
+        claims.map(|(claim, number)| Toy { claim, ..Toy::from(number) }),
+        &mailbox,
+    );
+    for _ in 0..4 {
+        rig.verdict.send(Verdict::Settle).unwrap();
+    }
+    rig.commit.detach(|| ());
+    let expected = [
+        Step::Release,
+        Step::Acquire('a'),
+        Step::Commit(vec![1, 2]),
+        Step::Release,
+        Step::Acquire('b'),
+        Step::Commit(vec![3, 4]),
+        Step::Release,
+        Step::Acquire('a'),
+        Step::Commit(vec![5]),
+        Step::Release,
+        Step::Finish,
+        Step::Dropped,
+    ];
+    assert_eq!(rig.steps_to_the_end(), expected);
+}
+
+/// What cannot be acquired is rejected; what needs another claim is not concerned.
+#[test]
+fn a_failed_acquire_rejects_what_is_queued_with_that_claim() {
+    let (rig, mailbox) = (Rig::new(Gated::Acquire), Mailbox::new());
+    rig.send(1, &mailbox);
+    assert_eq!(rig.step(), Step::Acquire('a'));
+    rig.send(Toy { claim: 'b', ..Toy::from(2) }, &mailbox);
+    rig.send(3, &mailbox);
+    rig.acquire.send(Err(Error::new(ErrorKind::Io, "no lock today"))).unwrap();
+    assert_eq!(mailbox.next(), failures([1, 3], ErrorKind::Io));
+    assert_eq!(rig.step(), Step::Acquire('b'), "nothing was released: nothing was acquired");
+    rig.acquire.send(Ok(())).unwrap();
+    assert_eq!(mailbox.next(), successes([2]));
+}

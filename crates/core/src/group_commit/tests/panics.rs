@@ -1,0 +1,82 @@
+//! GC-1 and GC-7 when the engine has a bug.
+
+use std::sync::mpsc::channel;
+use std::thread;
+
+use super::toy::{Gated, HANG, Heard, Mailbox, Rig, Step, Verdict, failures, successes};
+use crate::error::ErrorKind;
+
+/// GC-1: what had succeeded, what was in the commit, what was queued: each told once. GC-7: the
+/// store is poisoned.
+#[test]
+fn a_panic_settles_everything_exactly_once_and_poisons() {
+    let (rig, mailbox) = (Rig::new(Gated::Commit), Mailbox::new());
+    rig.queue_behind_a_commit([1, 2, 3], &mailbox);
+    rig.verdict.send(Verdict::Settle).unwrap();
+    rig.step_until(&Step::Commit(vec![1, 2, 3]));
+    rig.send(4, &mailbox);
+    rig.verdict.send(Verdict::PanicAfter(1)).unwrap();
+    rig.step_until(&Step::Dropped);
+    let (tell, ended) = channel();
+    rig.commit.detach(move || tell.send(()).unwrap());
+    ended.recv_timeout(HANG).expect("closing does not wait for a thread that is gone");
+    assert_eq!(rig.commit.depth(), (0, 0));
+    assert!(rig.poison.is_set());
+    drop(rig);
+    let mut results = Vec::new();
+    for heard in mailbox.to_the_end() {
+        let Heard::Results(some) = heard else { panic!("no credit was due") };
+        results.extend(some);
+    }
+    results.sort_by_key(|(ticket, _)| *ticket);
+    let expected = [
+        (0, Ok(0)),
+        (1, Ok(1)),
+        (2, Err(ErrorKind::Internal)),
+        (3, Err(ErrorKind::Internal)),
+        (4, Err(ErrorKind::Poisoned)),
+    ];
+    assert_eq!(results, expected);
+}
+
+/// GC-7: whatever comes after a panic is refused; nobody starts the thread again.
+#[test]
+fn after_a_panic_operations_are_refused_as_poisoned() {
+    let (rig, mailbox) = (Rig::new(Gated::Commit), Mailbox::new());
+    rig.queue_behind_a_commit([0; 0], &mailbox);
+    rig.verdict.send(Verdict::PanicAfter(0)).unwrap();
+    assert_eq!(mailbox.next(), failures([0], ErrorKind::Internal));
+    rig.step_until(&Step::Dropped);
+    // The engine is dropped before the poison is set: what still gets in is rejected.
+    match rig.try_send(1, None, &mailbox) {
+        Ok(_) => assert_eq!(mailbox.next(), failures([1], ErrorKind::Poisoned)),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Poisoned),
+    }
+    assert!(rig.commit.drain(HANG));
+    assert_eq!(rig.try_send(2, None, &mailbox).unwrap_err().kind(), ErrorKind::Poisoned);
+    assert!(rig.commit.attach().is_none());
+}
+
+/// Who drains is woken by a panic that leaves nothing to settle.
+#[test]
+fn a_panic_wakes_who_drains() {
+    let (rig, mailbox) = (Rig::new(Gated::Commit), Mailbox::new());
+    rig.queue_behind_a_commit([0; 0], &mailbox);
+    let drained = thread::scope(|scope| {
+        let drain = scope.spawn(|| rig.commit.drain(HANG * 1000));
+        rig.verdict.send(Verdict::PanicAfter(0)).unwrap();
+        drain.join().unwrap()
+    });
+    assert!(drained);
+}
+
+/// GC-1: an engine that drops a receipt unsettled is a bug that its caller hears of.
+#[test]
+fn a_receipt_that_is_dropped_settles_as_a_bug() {
+    let (rig, mailbox) = (Rig::new(Gated::Commit), Mailbox::new());
+    rig.queue_behind_a_commit([1], &mailbox);
+    rig.verdict.send(Verdict::Forget).unwrap();
+    assert_eq!(mailbox.next(), failures([0], ErrorKind::Internal));
+    rig.verdict.send(Verdict::Settle).unwrap();
+    assert_eq!(mailbox.next(), successes([1]), "the thread goes on");
+}
