@@ -325,6 +325,17 @@ impl Mailbox {
     }
 }
 
+/// Waits for what a thread does right after the last thing that it tells.
+pub(super) fn eventually(mut condition: impl FnMut() -> bool) {
+    let (storage, mut looks) = (RealStorage, 0_u64);
+    let began = storage.monotonic();
+    while !condition() {
+        looks += 1;
+        assert!(storage.monotonic() - began < HANG, "still not so after {looks} looks");
+        std::thread::yield_now();
+    }
+}
+
 /// One delivery of successes.
 pub(super) fn successes(numbers: impl IntoIterator<Item = u32>) -> Heard {
     Heard::Results(numbers.into_iter().map(|n| (Ticket::from(n), Ok(n))).collect())
