@@ -2,6 +2,7 @@
 import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
+/** @type {import('eslint').Linter.RulesRecord} */
 const everywhere = {
   curly: ['error', 'multi-line'],
   eqeqeq: 'error',
@@ -9,7 +10,6 @@ const everywhere = {
   'no-console': 'error',
   'no-constructor-return': 'error',
   'no-else-return': 'error',
-  'no-promise-executor-return': 'error',
   'no-unreachable-loop': 'error',
   'no-useless-rename': 'error',
   'object-shorthand': 'error',
@@ -31,7 +31,10 @@ export default defineConfig(
   {
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     languageOptions: {
-      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+      parserOptions: {
+        projectService: { allowDefaultProject: ['eslint.config.js'] },
+        tsconfigRootDir: import.meta.dirname,
+      },
     },
     plugins: { '@typescript-eslint': tseslint.plugin },
     rules: everywhere,
@@ -42,6 +45,7 @@ export default defineConfig(
     rules: {
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/explicit-module-boundary-types': 'error',
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
       '@typescript-eslint/no-restricted-imports': [
         'error',
         { patterns: [{ ...onlyNative, allowTypeImports: true }] },

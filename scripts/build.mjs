@@ -2,11 +2,12 @@
 // prebuildify, with napi-rs in the place of node-gyp.
 //
 //   node scripts/build.mjs [--release] [--target <triple>] [--cross napi|zig]
-import { mkdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs, promisify } from 'node:util';
 import prebuildify from 'prebuildify';
+import { buildStamp } from './lib/source-hash.mjs';
 import { SetupError, host, inPrebuilds, isMain, main, prebuild, root } from './lib/project.mjs';
 
 /** @type {Record<string, import('./lib/project.mjs').Host>} */
@@ -37,6 +38,8 @@ export async function build({ profile, triple, cross }) {
     ...(triple === undefined ? [] : [`--triple=${triple}`]),
     ...(cross === undefined ? [] : [`--cross=${cross}`]),
   ];
+  // Taken before: what is edited while the compiler runs may not be in what it builds.
+  const built = buildStamp(profile);
   // prebuildify starts its builder through a shell, with arguments; newer Nodes warn of that.
   process.noDeprecation = true;
   rmSync(scratch, { recursive: true, force: true });
@@ -44,6 +47,7 @@ export async function build({ profile, triple, cross }) {
     await promisify(prebuildify)({
       cwd: root,
       out: scratch,
+      cache: path.join(scratch, 'cache'),
       name: 'node.napi',
       napi: true,
       platform: target.platform,
@@ -52,11 +56,13 @@ export async function build({ profile, triple, cross }) {
       nodeGyp: [process.execPath, stand, ...options].map((word) => `"${word}"`).join(' '),
       shell: true,
     });
-    const { directory, file, types: typesFile } = prebuild(target);
+    const { directory, file, stamp, types: typesFile } = prebuild(target);
     mkdirSync(inPrebuilds(directory), { recursive: true });
+    rmSync(inPrebuilds(stamp), { force: true });
     // Renamed, never written over: a process that runs on the old addon has it mapped.
     renameSync(path.join(scratch, 'prebuilds', file), inPrebuilds(file));
     renameSync(types, inPrebuilds(typesFile));
+    writeFileSync(inPrebuilds(stamp), built);
   } catch (error) {
     throw new SetupError('building the addon failed, see above', { cause: error });
   } finally {

@@ -1,10 +1,10 @@
 // What `npm start` and `npm test` call first: makes a fresh clone ready to run, and does nothing
 // if it already is. Installs the packages of package-lock.json and builds the addon for this
 // machine. Node built-ins only.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { sourceHash } from './lib/source-hash.mjs';
+import { buildStamp } from './lib/source-hash.mjs';
 import {
   SetupError,
   host,
@@ -19,12 +19,12 @@ import {
   say,
 } from './lib/project.mjs';
 
-const RUST_MINIMUM = [1, 89];
+const RUST_MINIMUM = { major: 1, minor: 89 };
 const WHAT_TO_INSTALL =
-  `Rust ${RUST_MINIMUM.join('.')} or newer (https://rustup.rs) and a C compiler ` +
-  '(Debian: build-essential)';
+  `Rust ${RUST_MINIMUM.major}.${RUST_MINIMUM.minor} or newer (https://rustup.rs) ` +
+  'and a C compiler (Debian: build-essential)';
 
-/** Fails on a Node that package.json does not name; the ranges there are `^a.b.c` and `>=a.b.c`. */
+/** Fails on a Node that package.json leaves out, where a range is `^a.b.c` or `>=a.b.c`. */
 function checkNode() {
   const range = readJson('package.json').engines.node;
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
@@ -57,7 +57,7 @@ export function ensureModules() {
   checkNode();
   if (modulesAreCurrent()) return;
   say('installing packages (npm ci)');
-  // No dependency needs its install script; warnings about what nobody here can change are left out.
+  // No dependency needs its install script, and nobody here can change what npm would warn of.
   const args = ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'];
   args.push('--loglevel=error');
   if (!runNpm(args)) throw new SetupError('npm ci failed, see above');
@@ -77,7 +77,7 @@ function missingToBuild() {
     return `no Rust compiler found; install ${WHAT_TO_INSTALL}`;
   }
   const [major = 0, minor = 0] = (/(\d+)\.(\d+)/.exec(rustc) ?? []).slice(1).map(Number);
-  if (major < RUST_MINIMUM[0] || (major === RUST_MINIMUM[0] && minor < RUST_MINIMUM[1])) {
+  if (major === RUST_MINIMUM.major && minor < RUST_MINIMUM.minor) {
     return `Rust ${major}.${minor} is too old; install ${WHAT_TO_INSTALL}`;
   }
   if (process.platform !== 'win32' && outputOf('cc', ['--version']) === undefined) {
@@ -88,14 +88,14 @@ function missingToBuild() {
 
 /**
  * Builds the addon of this machine unless the one that is there was built from these sources.
- * The stamp that tells lies beside it.
+ * The stamp that tells lies beside it. Nobody else's prebuild has one: it is built anew.
  */
 export async function ensureAddon() {
   const profile = process.env['TIDEMARK_RELEASE'] === '1' ? 'release' : 'dev';
-  const stampFile = inPrebuilds(path.join(prebuild(host).directory, 'built-from.json'));
-  const stamp = JSON.stringify({ profile, libc: host.libc, sources: sourceHash() });
-  const there = existsSync(inPrebuilds(prebuild(host).file));
-  if (there && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
+  const { file, stamp } = prebuild(host);
+  const there = existsSync(inPrebuilds(file));
+  const stamped = existsSync(inPrebuilds(stamp));
+  if (there && stamped && readFileSync(inPrebuilds(stamp), 'utf8') === buildStamp(profile)) return;
   const missing = missingToBuild();
   if (missing !== undefined) {
     if (there) return say(`using the addon as it is (${missing})`);
@@ -104,7 +104,6 @@ export async function ensureAddon() {
   say(`building the addon (${profile} profile; from scratch it takes a minute or two)`);
   const { build } = await import('./build.mjs');
   await build({ profile });
-  writeFileSync(stampFile, stamp);
 }
 
 if (isMain(import.meta.url)) {

@@ -51,13 +51,14 @@ function readTap(line, counts) {
 
 const SUITES = {
   rust: {
-    command: (/** @type {string[]} */ filter) => /** @type {[string, string[]]} */ ([
-      'cargo',
-      [
-        ...['test', '--workspace', '--features', 'tidemark-core/planted-bugs'],
-        ...['--no-fail-fast', ...filter],
-      ],
-    ]),
+    command: (/** @type {string[]} */ filter) =>
+      /** @type {[string, string[]]} */ ([
+        'cargo',
+        [
+          ...['test', '--workspace', '--features', 'tidemark-core/planted-bugs'],
+          ...['--no-fail-fast', ...filter],
+        ],
+      ]),
     read: readCargo,
   },
   node: {

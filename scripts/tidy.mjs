@@ -6,12 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { readJson, root } from './lib/project.mjs';
-import {
-  linesWithoutTests,
-  testNames,
-  tomlTables,
-  unsafeCount,
-} from './lib/rust-source.mjs';
+import { linesWithoutTests, testNames, tomlTables, unsafeCount } from './lib/rust-source.mjs';
 
 /** Lines of a file. Tests are not counted. */
 const LIMITS = { rust: { soft: 500, hard: 800 }, ts: { soft: 250, hard: 400 } };
@@ -26,7 +21,7 @@ const CRATES = {
   storage: { unsafeMax: 0, uses: [], testsUse: [] },
   core: { unsafeMax: 0, uses: ['tidemark-storage'], testsUse: ['tidemark-sim'] },
   sim: { unsafeMax: 0, uses: ['tidemark-storage'], testsUse: [] },
-  node: { unsafeMax: 40, uses: ['tidemark-core'], testsUse: [] },
+  node: { unsafeMax: 20, uses: ['tidemark-core'], testsUse: [] },
 };
 
 const NOT_OURS = new Set([
@@ -85,7 +80,8 @@ function checkLines(name, text) {
   text.split('\n').forEach((line, index) => {
     const complain = (/** @type {string} */ what) => errors.push(`${name}:${index + 1}: ${what}`);
     if (source && /[^\t\x20-\x7e]/.test(line)) complain('a character that is not ASCII');
-    if (CODE.test(name) && line.length > COLUMNS_MAX) complain(`longer than ${COLUMNS_MAX} columns`);
+    const long = CODE.test(name) && line.length > COLUMNS_MAX;
+    if (long) complain(`longer than ${COLUMNS_MAX} columns`);
     if (name === SELF) return;
     for (const { in: where, word, why } of BANNED) {
       const found = where.test(name) ? word.exec(line) : null;

@@ -27,7 +27,12 @@ export const host = { platform: process.platform, arch: process.arch, libc: libc
 export function prebuild(of) {
   const directory = `${of.platform}-${of.arch}`;
   const file = ['node.napi', of.libc, 'node'].filter(Boolean).join('.');
-  return { directory, file: path.join(directory, file), types: path.join(directory, 'index.d.cts') };
+  return {
+    directory,
+    file: path.join(directory, file),
+    stamp: path.join(directory, `${file}.built-from.json`),
+    types: path.join(directory, 'index.d.cts'),
+  };
 }
 
 /** @param {string} name */

@@ -1,14 +1,15 @@
-// One hash over everything that the addon is built from.
+// What an addon was built from, so that nothing is built twice.
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { root } from './project.mjs';
+import { readJson, root } from './project.mjs';
 
 const CRATES = ['crates/core', 'crates/node', 'crates/storage'];
 const FILES = [
   '.cargo/config.toml',
   'Cargo.lock',
   'Cargo.toml',
+  'binding/header.d.cts',
   'rust-toolchain.toml',
   'scripts/build.mjs',
   'scripts/napi-as-node-gyp.mjs',
@@ -28,8 +29,8 @@ function collect(directory, found) {
   return found;
 }
 
-export function sourceHash() {
-  const hash = createHash('sha256');
+function sourceHash() {
+  const hash = createHash('sha256').update(JSON.stringify(readJson('package.json').napi));
   const sources = CRATES.flatMap((crate) => collect(crate, []));
   for (const name of [...FILES, ...sources].toSorted()) {
     const file = path.join(root, name);
@@ -39,3 +40,9 @@ export function sourceHash() {
   }
   return hash.digest('hex');
 }
+
+/**
+ * Says of an addon which build it is: two with the same stamp are the same.
+ * @param {'dev' | 'release'} profile
+ */
+export const buildStamp = (profile) => JSON.stringify({ profile, sources: sourceHash() });

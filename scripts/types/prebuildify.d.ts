@@ -3,6 +3,7 @@ declare module 'prebuildify' {
   interface Options {
     readonly cwd: string;
     readonly out: string;
+    readonly cache: string;
     readonly name: string;
     readonly napi: boolean;
     readonly platform: string;
