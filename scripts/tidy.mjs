@@ -21,7 +21,7 @@ const CRATES = {
   storage: { unsafeMax: 0, uses: [], testsUse: [] },
   core: { unsafeMax: 0, uses: ['tidemark-storage'], testsUse: ['tidemark-sim'] },
   sim: { unsafeMax: 0, uses: ['tidemark-storage'], testsUse: [] },
-  node: { unsafeMax: 20, uses: ['tidemark-core'], testsUse: [] },
+  node: { unsafeMax: 15, uses: ['tidemark-core'], testsUse: [] },
 };
 
 const NOT_OURS = new Set([

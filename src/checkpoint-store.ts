@@ -20,7 +20,7 @@ export interface CheckpointInput {
 
 /** What a put came to. */
 export interface PutResult {
-  /** Whether it changed anything: false if the store already holds that sequence or a larger one. */
+  /** Whether it changed anything: not if the store holds that sequence or a larger one. */
   readonly applied: boolean;
   /** What the store holds now. */
   readonly current: Checkpoint;

@@ -94,8 +94,10 @@ function isErrorCode(code: unknown): code is ErrorCode {
 export const errorCodes: readonly string[] = Object.keys(CODES);
 
 /** A caller's mistake about a type. */
-export function typeError(message: string, details: ErrorDetails = {}): TypeError {
-  return Object.assign(new TypeError(message), { code: 'TIDEMARK_INVALID_ARGUMENT', ...details });
+export function typeError(message: string, details: ErrorDetails & ErrorOptions = {}): TypeError {
+  const { cause, ...known } = details;
+  const error = cause === undefined ? new TypeError(message) : new TypeError(message, { cause });
+  return Object.assign(error, { code: 'TIDEMARK_INVALID_ARGUMENT', ...known });
 }
 
 /** A caller's mistake about a range. */
@@ -112,8 +114,8 @@ export function closedError(what: string): TidemarkError {
 export function toError(failure: Failure): TidemarkError | TypeError {
   const { code, message, cause, indeterminate, ...known } = failure;
   const details = { ...known, ...(indeterminate === true ? { indeterminate } : {}) };
-  if (code === 'TIDEMARK_INVALID_ARGUMENT') return typeError(message, details);
   const withCause = cause === undefined ? details : { ...details, cause: new Error(cause) };
+  if (code === 'TIDEMARK_INVALID_ARGUMENT') return typeError(message, withCause);
   return new TidemarkError(isErrorCode(code) ? code : 'TIDEMARK_INTERNAL', message, withCause);
 }
 

@@ -31,6 +31,8 @@ class Hub {
   readonly #listeners = new Map<number, WeakRef<StoreListener>>();
   #lastTicket = 0;
   #wakes = false;
+  /** How far the end of the process is; a drain that was not in time is not tried again. */
+  #exit: 'not yet' | 'draining' | 'given up' = 'not yet';
 
   constructor() {
     this.native = new native.Hub((messages) => {
@@ -39,8 +41,14 @@ class Hub {
     // Environment clean-up hooks run at a natural end and in workers; after process.exit() or an
     // uncaught error in the main thread only this does.
     process.on('exit', () => {
-      this.native.drain();
+      this.#exit = 'draining';
+      this.finishIfExiting();
     });
+  }
+
+  /** Finishes what an exit handler hands over: nothing else will run any more. Blocks there. */
+  finishIfExiting(): void {
+    if (this.#exit === 'draining' && !this.native.drain()) this.#exit = 'given up';
   }
 
   /** A number that no pending operation has. */
@@ -140,6 +148,7 @@ export async function perform(
   const ticket = hub.ticket();
   const settled = hub.settled(ticket);
   operation.start(ticket);
+  hub.finishIfExiting();
   const settlement = await (signal === undefined
     ? settled
     : abortable(settled, signal, () => withdraw(operation, ticket)));

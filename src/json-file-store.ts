@@ -8,7 +8,7 @@ import * as validate from './validate.ts';
 export interface JsonFileStoreOptions {
   /** How long an operation waits for the lock, in milliseconds: 10,000 unless given. */
   readonly lockTimeoutMs?: number;
-  /** Permission bits of files that are made: 0o600 unless given. A file that exists keeps its own. */
+  /** Permission bits of files that are made: 0o600. A file that exists keeps its own. */
   readonly mode?: number;
   /**
    * What to do with a file that cannot be decoded: `refuse` (unless given), or move it aside

@@ -13,30 +13,26 @@ import type {
   RecoveryReport,
   StoreEvents,
 } from './checkpoint-store.ts';
-import { TidemarkError, closedError, toError, unwrap } from './errors.ts';
-import { type StoreListener, hub, perform } from './hub.ts';
+import { closedError, toError, typeError, unwrap } from './errors.ts';
+import { type Settlement, type StoreListener, hub, perform } from './hub.ts';
 import { native } from './native.ts';
 import {
   type DeleteCondition,
   Lookup,
   type Packed,
-  checkpointAt,
   packDeletes,
   packPuts,
+  pairs,
   unpackEntries,
   unpackPuts,
 } from './records.ts';
-import { type ResumeKey, keyOf } from './resume-key.ts';
+import type { ResumeKey } from './resume-key.ts';
+import { emitEvent } from './store-events.ts';
+import { Submissions } from './submissions.ts';
 import * as validate from './validate.ts';
 
 /** An open store in the addon. */
 export type Handle = ExternalObject<StoreHandle>;
-
-/** A call that waits for room in the queue: hands itself over, false if there is still none. */
-interface Waiting {
-  readonly ticket: number;
-  readonly start: () => boolean | Failure;
-}
 
 /** Opens a store: what comes back under its ticket, which is its id from then on. */
 export interface Opened {
@@ -55,26 +51,23 @@ export abstract class NativeCheckpointStore
   readonly #id: number;
   readonly #handle: Handle;
   readonly #lookup: Lookup = new Lookup();
-  readonly #waiting: Waiting[] = [];
+  readonly #submissions: Submissions;
   /** What the hub tells; kept here, because the hub does not keep it. */
   readonly #listener: StoreListener = {
     event: (name, details) => {
-      this.#tell(name, details);
+      emitEvent(this, name, details);
     },
     credit: () => {
-      this.#retryWaiting();
+      this.#submissions.credit();
     },
   };
-  /** Operations of this handle that are not settled. */
-  #unsettled = 0;
-  /** Told when the last of them is. */
-  #onSettled: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   protected constructor(opened: Opened) {
     super();
     this.#id = opened.id;
     this.#handle = opened.handle;
+    this.#submissions = new Submissions((ticket) => native.storeWithdraw(opened.handle, ticket));
     hub.listen(opened.id, this.#listener);
     const { weakness } = native.storeInfo(opened.handle);
     if (weakness !== undefined && !warned) {
@@ -152,21 +145,26 @@ export abstract class NativeCheckpointStore
   }
 
   tryPut(key: ResumeKey, checkpoint: CheckpointInput): Promise<PutResult> | null {
-    const packed = packPuts([[key, checkpoint]]);
-    this.#checkOpen();
-    if (this.#waiting.length > 0) return null;
-    const ticket = hub.ticket();
-    const accepted = unwrap(native.storePut(this.#handle, ticket, packed.records, packed.texts));
-    if (!accepted) return null;
-    hub.wakeSoon();
-    return this.#outcome(ticket).then((payload) => unpackPuts(payload)[0] as PutResult);
+    let settled: Promise<Settlement> | null;
+    try {
+      const { records, texts } = packPuts([[key, checkpoint]]);
+      this.#checkOpen();
+      settled = this.#submissions.trySubmit((ticket) => {
+        return native.storePut(this.#handle, ticket, records, texts);
+      });
+    } catch (error) {
+      // Whoever asks for a promise hears of bad input through it.
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+      return Promise.reject(error);
+    }
+    return settled && this.#putResult(settled);
   }
 
   async putMany(
     entries: Iterable<readonly [ResumeKey, CheckpointInput]>,
     options?: { readonly signal?: AbortSignal },
   ): Promise<PutResult[]> {
-    return this.#put([...entries], options);
+    return this.#put(pairs(entries), options);
   }
 
   putSync(key: ResumeKey, checkpoint: CheckpointInput): PutResult {
@@ -191,6 +189,7 @@ export abstract class NativeCheckpointStore
   }
 
   async prune(keep: (key: ResumeKey, checkpoint: Checkpoint) => boolean): Promise<number> {
+    if (typeof (keep as unknown) !== 'function') throw typeError('keep must be a function');
     const doomed: [ResumeKey, Checkpoint][] = [];
     for (const [key, checkpoint] of await this.#entries()) {
       if (!keep(key, checkpoint)) doomed.push([key, checkpoint]);
@@ -234,7 +233,7 @@ export abstract class NativeCheckpointStore
   closeSync(): void {
     if (this.#closing !== undefined) return;
     this.#closing = Promise.resolve();
-    this.#rejectWaiting();
+    this.#submissions.rejectWaiting();
     native.storeCloseSync(this.#handle);
     hub.unlisten(this.#id);
   }
@@ -249,41 +248,6 @@ export abstract class NativeCheckpointStore
   /** Runs an operation that changes nothing, and has a damaged file moved aside on its way. */
   protected async repair(): Promise<void> {
     await this.#submit({ records: new Uint8Array(), texts: [] }, native.storePut, undefined);
-  }
-
-  #tell(name: string, details: readonly unknown[]): void {
-    switch (name) {
-      case 'regressed': {
-        const to = details.length > 3 ? checkpointAt(details, 3) : undefined;
-        const key = keyOf(details[0] as Uint8Array);
-        this.emit('regressed', { key, from: checkpointAt(details, 1), to });
-        break;
-      }
-      case 'quarantined': {
-        const [path, quarantine] = details as [string, string];
-        this.emit('quarantined', { path, quarantine });
-        break;
-      }
-      case 'poisoned': {
-        const error = toError(details[0] as Failure);
-        if (error instanceof TidemarkError) this.emit('poisoned', error);
-        break;
-      }
-      case 'slowSync':
-        this.emit('slowSync', { durationMs: details[0] as number });
-        break;
-      default:
-        break;
-    }
-  }
-
-  #retryWaiting(): void {
-    for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
-      const accepted = first.start();
-      if (accepted === false) return;
-      this.#waiting.shift();
-      if (accepted !== true) hub.settle(first.ticket, { ok: false, failure: accepted });
-    }
   }
 
   #checkOpen(): void {
@@ -304,6 +268,12 @@ export abstract class NativeCheckpointStore
     return unpackPuts(await this.#submit(packed, native.storePut, signal));
   }
 
+  async #putResult(settled: Promise<Settlement>): Promise<PutResult> {
+    const settlement = await settled;
+    if (!settlement.ok) throw toError(settlement.failure);
+    return unpackPuts(settlement.payload)[0] as PutResult;
+  }
+
   async #delete(
     entries: readonly (readonly [ResumeKey, DeleteCondition])[],
     signal: AbortSignal | undefined,
@@ -320,7 +290,7 @@ export abstract class NativeCheckpointStore
       },
       withdraw: () => false,
     };
-    return unpackEntries(await this.#counted(perform(operation, undefined)));
+    return unpackEntries(await this.#submissions.run(operation, undefined));
   }
 
   async #refresh(signal: AbortSignal | undefined): Promise<void> {
@@ -332,7 +302,7 @@ export abstract class NativeCheckpointStore
       // Reading has no effect to take back: the caller just hears no more of it.
       withdraw: () => true,
     };
-    await this.#counted(perform(operation, signal));
+    await this.#submissions.run(operation, signal);
   }
 
   /** Hands an operation over, waiting for room, and waits for what it comes to. */
@@ -342,51 +312,14 @@ export abstract class NativeCheckpointStore
     signal: AbortSignal | undefined,
   ): Promise<readonly unknown[]> {
     this.#checkOpen();
-    const operation = {
-      start: (ticket: number) => {
-        const start = (): boolean | Failure => {
-          hub.wakeSoon();
-          return handOver(this.#handle, ticket, records, texts);
-        };
-        const accepted = this.#waiting.length === 0 && start();
-        if (accepted === false) this.#waiting.push({ ticket, start });
-        else if (accepted !== true) hub.settle(ticket, { ok: false, failure: accepted });
-      },
-      withdraw: (ticket: number) => {
-        const index = this.#waiting.findIndex((waiting) => waiting.ticket === ticket);
-        if (index < 0) return native.storeWithdraw(this.#handle, ticket);
-        this.#waiting.splice(index, 1);
-        return true;
-      },
+    const submit = (ticket: number): boolean | Failure => {
+      return handOver(this.#handle, ticket, records, texts);
     };
-    return this.#counted(perform(operation, signal));
-  }
-
-  /** What an operation that was accepted under a ticket comes to. */
-  async #outcome(ticket: number): Promise<readonly unknown[]> {
-    const settlement = await this.#counted(hub.settled(ticket));
-    if (settlement.ok) return settlement.payload;
-    throw toError(settlement.failure);
-  }
-
-  /** Counts an operation until it is settled, so that close can wait for it. */
-  async #counted<T>(operation: Promise<T>): Promise<T> {
-    this.#unsettled += 1;
-    try {
-      return await operation;
-    } finally {
-      this.#unsettled -= 1;
-      if (this.#unsettled === 0) this.#onSettled?.();
-    }
+    return this.#submissions.submit(submit, signal);
   }
 
   async #close(): Promise<void> {
-    this.#rejectWaiting();
-    if (this.#unsettled > 0) {
-      await new Promise<void>((resolve) => {
-        this.#onSettled = resolve;
-      });
-    }
+    await this.#submissions.close();
     const operation = {
       start: (ticket: number) => {
         native.storeClose(this.#handle, ticket);
@@ -395,11 +328,5 @@ export abstract class NativeCheckpointStore
     };
     await perform(operation, undefined);
     hub.unlisten(this.#id);
-  }
-
-  /** Calls that wait for room were never accepted. */
-  #rejectWaiting(): void {
-    const failure = { code: 'TIDEMARK_CLOSED', message: closedError('the store').message };
-    for (const { ticket } of this.#waiting.splice(0)) hub.settle(ticket, { ok: false, failure });
   }
 }

@@ -26,6 +26,17 @@ function eventId(value: unknown): string | undefined {
   return id;
 }
 
+/** The pairs that an iterable lists; refuses anything else. */
+export function pairs<T extends readonly unknown[]>(entries: Iterable<T>): T[] {
+  const given: unknown = entries;
+  if (typeof given !== 'object' || given === null || !(Symbol.iterator in given)) {
+    throw typeError('the entries must be an iterable of [key, checkpoint]');
+  }
+  const list = [...entries];
+  if (list.every((entry: unknown) => Array.isArray(entry))) return list;
+  throw typeError('each of the entries must be [key, checkpoint]');
+}
+
 /** Packs puts; refuses what no store takes. */
 export function packPuts(entries: readonly (readonly [ResumeKey, CheckpointInput])[]): Packed {
   const records = new Uint8Array(entries.length * PUT_BYTES);

@@ -39,7 +39,7 @@ export class ResumeKey {
   /** The digest, 64 lower-case hex digits. */
   readonly hex: string;
   /** The name that the key was made from, if it was. */
-  readonly name?: string;
+  declare readonly name?: string;
 
   static {
     create = (digest, name) => new ResumeKey(digest, name);
@@ -129,7 +129,7 @@ export const keyOf = (digest: Uint8Array, name?: string): ResumeKey => create(di
 
 const NESTING_MAX = 127;
 
-/** JSON text of a filter; stricter than JSON.stringify, which turns what it does not know to null. */
+/** JSON text of a filter; refuses what JSON.stringify would turn to null or leave out. */
 function toJson(value: unknown, depth: number): string {
   if (depth > NESTING_MAX) throw rangeError(`the filter nests deeper than ${NESTING_MAX} levels`);
   switch (typeof value) {
@@ -159,7 +159,8 @@ function objectToJson(value: object, depth: number): string {
   }
   const members = Object.entries(value).filter(([, member]) => member !== undefined);
   const texts = members.map(([name, member]) => {
-    return `${JSON.stringify(validate.text(name, 'a name in the filter'))}:${toJson(member, depth)}`;
+    const quoted = JSON.stringify(validate.text(name, 'a name in the filter'));
+    return `${quoted}:${toJson(member, depth)}`;
   });
   return `{${texts.join(',')}}`;
 }

@@ -38,7 +38,7 @@ export function text(value: unknown, name: string): string {
   return value;
 }
 
-/** Fails unless the value is an object whose own names are all known: a misspelt option is a bug. */
+/** Fails unless the value is an object of known options: a misspelt one is a bug. */
 export function options<T extends object>(
   value: unknown,
   name: string,

@@ -2,7 +2,7 @@
 import process from 'node:process';
 
 /** The seed of this run. */
-export const seed: number = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 32)) >>> 0;
+export const seed: number = Number(process.env['SEED'] ?? Date.now()) >>> 0;
 
 let state = seed;
 

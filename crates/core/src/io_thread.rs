@@ -57,6 +57,11 @@ impl IoThread {
 }
 
 impl IoThread {
+    /// Ends the thread when the jobs given so far are done.
+    pub fn end(&self) {
+        *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Waits until the jobs given so far are done; false if that took longer than `timeout`.
     /// Blocks.
     #[must_use]

@@ -79,11 +79,13 @@ impl Temporary {
         let file = self.file()?;
         let failed = |os| Error::os("set the mode of", &self.path, os);
         let own = file.stat(Site::TempOwner).map_err(failed)?;
-        if (own.user_id, own.group_id) != (replaced.user_id, replaced.group_id) {
+        let same_owner = (own.user_id, own.group_id) == (replaced.user_id, replaced.group_id);
+        if !same_owner {
             // Refused to who may not give files away; the content counts more than the owner.
             let _permitted = file.set_owner(Site::TempOwner, replaced.user_id, replaced.group_id);
         }
-        if own.mode != replaced.mode {
+        // A change of owner takes the set-user-id and set-group-id bits away.
+        if own.mode != replaced.mode || !same_owner {
             file.set_mode(Site::TempOwner, replaced.mode).map_err(failed)?;
         }
         Ok(())

@@ -351,7 +351,7 @@ pub fn store_info(store: &External<StoreHandle>) -> StoreInfo {
 /// If the environment is going away.
 #[napi(
     catch_unwind,
-    ts_return_type = "Record<string, bigint | number | { count: number; p50: number; p99: number; max: number }>"
+    ts_return_type = "Record<string, bigint | number | Record<'count' | 'p50' | 'p99' | 'max', number>>"
 )]
 pub fn store_metrics<'env>(env: &'env Env, store: &External<StoreHandle>) -> Result<Object<'env>> {
     #[expect(clippy::cast_precision_loss, reason = "gauges and microseconds are far below 2^53")]

@@ -60,14 +60,18 @@ impl LockWaits {
 
     /// Takes one request back: true if its answer will not come.
     fn withdraw(&self, ticket: u32) -> bool {
-        let wait = self.with(|waits| waits.remove(&ticket));
-        match wait {
-            Some(Wait::Queued { requests, sink }) => requests.withdraw(u64::from(ticket), &sink),
+        // One step: the I/O thread must find either the entry that was or the mark.
+        let queued = self.with(|waits| match waits.remove(&ticket) {
+            Some(Wait::Queued { requests, sink }) => Ok((requests, sink)),
             Some(Wait::Trying | Wait::Withdrawn) => {
-                self.with(|waits| waits.insert(ticket, Wait::Withdrawn));
-                true
+                waits.insert(ticket, Wait::Withdrawn);
+                Err(true)
             }
-            None => false,
+            None => Err(false),
+        });
+        match queued {
+            Ok((requests, sink)) => requests.withdraw(u64::from(ticket), &sink),
+            Err(withdrawn) => withdrawn,
         }
     }
 }

@@ -134,20 +134,21 @@ impl HubInner {
         Ok(taken)
     }
 
-    /// Finishes what was accepted, each store within its bound. Blocks.
-    fn drain(&self) {
+    /// Finishes what was accepted, each store within its bound; false if one took longer. Blocks.
+    fn drain(&self) -> bool {
         let began = PROCESS.storage.monotonic();
+        let mut in_time = true;
         for open in self.stores.borrow().iter() {
             let spent = PROCESS.storage.monotonic().saturating_sub(began);
-            let _in_time = open.store.drain(open.exit_drain.saturating_sub(spent));
+            in_time &= open.store.drain(open.exit_drain.saturating_sub(spent));
         }
         let spent = PROCESS.storage.monotonic().saturating_sub(began);
-        let _in_time = self.io.drain(IO_DRAIN.saturating_sub(spent));
+        self.io.drain(IO_DRAIN.saturating_sub(spent)) && in_time
     }
 
     /// The end of the environment.
     fn end(&self) {
-        self.drain();
+        let _in_time = self.drain();
         for open in self.stores.borrow_mut().drain(..) {
             open.store.close(|| ());
         }
@@ -197,11 +198,11 @@ impl Hub {
         Ok(Self { inner })
     }
 
-    /// Finishes what was accepted, each store within its `exitDrainMs`. Blocks: for
-    /// `process.on('exit')`.
+    /// Finishes what was accepted, each store within its `exitDrainMs`; false if one took longer.
+    /// Blocks: for `process.on('exit')`.
     #[napi(catch_unwind)]
-    pub fn drain(&self) {
-        self.inner.drain();
+    pub fn drain(&self) -> bool {
+        self.inner.drain()
     }
 
     /// Has the stores begin with what was handed to them. The facade calls it once per tick, so

@@ -56,6 +56,8 @@ pub(crate) trait Backing: Debug + Send + Sync {
     }
     /// What it counts.
     fn metrics(&self) -> Metrics;
+    /// Closes what is open: the store has ended.
+    fn release(&self) {}
 }
 
 /// What a store is made of.
@@ -79,6 +81,21 @@ pub(crate) struct Instance {
     io: IoThread,
     lock_timeout: Mutex<Option<Duration>>,
     storage: Arc<dyn Storage>,
+}
+
+/// Held by the commit thread: when it ends, nothing of the store stays open, whatever handles on
+/// it JavaScript has not collected yet.
+#[derive(Debug)]
+struct Tenure {
+    instance: Arc<Instance>,
+    _owner: Arc<dyn Any + Send + Sync>,
+}
+
+impl Drop for Tenure {
+    fn drop(&mut self) {
+        self.instance.io.end();
+        self.instance.backing.release();
+    }
 }
 
 /// A handle on an open checkpoint store. Dropping it closes it without waiting.
@@ -128,7 +145,8 @@ impl Store {
     where
         E: Engine<Op = Op, Output = Outcome>,
     {
-        self.instance.commit.start(engine, owner)
+        let tenure = Tenure { instance: Arc::clone(&self.instance), _owner: owner };
+        self.instance.commit.start(engine, Arc::new(tenure))
     }
 
     pub(crate) fn instance(&self) -> &Arc<Instance> {

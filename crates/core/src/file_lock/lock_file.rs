@@ -45,7 +45,7 @@ impl LockFile {
                 let late = move || timeout(&path, held.lock_holder(Site::LockAcquire));
                 wait.during(late, || file.lock(Site::LockAcquire, mode)).map_err(failed)?;
             }
-            if !self.verify || self.is_current(file.as_ref())? {
+            if !self.verify || self.keep_if_current(file.as_ref())? {
                 return Ok(());
             }
             self.file = None;
@@ -61,7 +61,7 @@ impl LockFile {
             if !file.try_lock(Site::LockAcquire, mode).map_err(failed)? {
                 return Ok(false);
             }
-            if self.is_current(file.as_ref())? {
+            if self.keep_if_current(file.as_ref())? {
                 return Ok(true);
             }
             self.file = None;
@@ -118,6 +118,16 @@ impl LockFile {
             }
         }
         Err(self.interference())
+    }
+
+    /// Keeps the lock if it is on the file that the path leads to (L-1); frees it otherwise, also
+    /// if that cannot be told.
+    fn keep_if_current(&mut self, file: &dyn File) -> Result<bool> {
+        let current = self.is_current(file);
+        if !matches!(current, Ok(true)) {
+            self.release();
+        }
+        current
     }
 
     /// Whether the locked file is the one that the path leads to (L-1).

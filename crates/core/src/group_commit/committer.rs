@@ -1,5 +1,6 @@
 //! The commit thread: acquire, take a group, commit it, release, deliver.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -9,7 +10,13 @@ use crate::error::{Error, ErrorKind};
 
 /// The body of the commit thread. A panic of the engine poisons the store and ends the thread;
 /// what was in the commit settles as its receipts are dropped (GC-1).
-pub(super) fn run<E: Engine>(shared: &Arc<Shared<E::Op, E::Output>>, engine: E) {
+///
+/// Whoever closed the store is told when engine and owner, and what they had open, are gone.
+pub(super) fn run<E: Engine>(
+    shared: &Arc<Shared<E::Op, E::Output>>,
+    engine: E,
+    owner: Arc<dyn Any + Send + Sync>,
+) {
     let survived = catch_unwind(AssertUnwindSafe(|| serve(shared, engine))).is_ok();
     if !survived {
         let message = "a commit panicked; please report this bug";
@@ -17,6 +24,7 @@ pub(super) fn run<E: Engine>(shared: &Arc<Shared<E::Op, E::Output>>, engine: E) 
         shared.abandon();
         reject_poisoned(shared);
     }
+    drop(owner);
     shared.exited();
 }
 

@@ -151,10 +151,7 @@ impl<Op: Send + 'static, T: Send + 'static> GroupCommit<Op, T> {
         E: Engine<Op = Op, Output = T>,
     {
         let shared = Arc::clone(&self.shared);
-        spawn("tidemark-commit", move || {
-            committer::run(&shared, engine);
-            drop(owner);
-        })
+        spawn("tidemark-commit", move || committer::run(&shared, engine, owner))
     }
 
     /// Hands an operation over.
@@ -187,7 +184,14 @@ impl<Op: Send + 'static, T: Send + 'static> GroupCommit<Op, T> {
         let blocking = Arc::new(Blocking::default());
         let sink: Arc<dyn Sink<T>> = Arc::clone(&blocking) as Arc<dyn Sink<T>>;
         loop {
-            let request = Request { op: op.clone(), size_bytes, deadline, ticket: 0, sink: &sink, wake: true };
+            let request = Request {
+                op: op.clone(),
+                size_bytes,
+                deadline,
+                ticket: 0,
+                sink: &sink,
+                wake: true,
+            };
             match self.enqueue(request)? {
                 Enqueued::Accepted => return blocking.wait(),
                 Enqueued::Full => blocking.wait_for_credit(),

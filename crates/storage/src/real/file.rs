@@ -98,7 +98,7 @@ impl File for RealFile {
     clippy::unnecessary_cast,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "the widths of these fields differ by architecture; sizes and nanoseconds are never negative"
+    reason = "the widths of these fields differ by architecture; none of them is negative"
 )]
 pub(super) fn stat_from(stat: &fs::Stat) -> Stat {
     Stat {

@@ -121,12 +121,22 @@ impl JsonFileEngine {
             self.reader.publish(None, |content| content.apply(early));
         }
         let known = match (&base, json) {
+            (Base::Missing, Some(json)) => {
+                if !self.quarantine.files(&self.reader)?.is_empty() {
+                    self.reader.prove_missing()?;
+                }
+                Some(self.replace(&json)?)
+            }
+            (Base::Missing, None) => {
+                self.reader.prove_missing()?;
+                None
+            }
             (_, Some(json)) => Some(self.replace(&json)?),
             (Base::Other(loaded), None) => {
                 self.reader.prove(&loaded.known)?;
                 None
             }
-            (Base::Same | Base::Missing, None) => None,
+            (Base::Same, None) => None,
         };
         self.publish(base, known, overlay);
         self.reader.tell(&regressed);

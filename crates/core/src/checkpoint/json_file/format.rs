@@ -26,7 +26,7 @@ pub(super) const NESTING_MAX: usize = 128;
 /// Decodes a file. The error has no path yet.
 pub(super) fn decode(bytes: &[u8]) -> Result<Content> {
     check_nesting(bytes)?;
-    let document: Document<'_> = parse(bytes, "the document")?;
+    let document: Document<'_> = parse(b"", bytes, "the document")?;
     check_version(
         document.version,
         "version",
@@ -42,8 +42,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Content> {
         |found| format!("state file uses key_format_version {found}; this build uses"),
     )?;
     let checkpoints = document.checkpoints.ok_or_else(|| missing("checkpoints"))?;
-    let raw: Vec<(Cow<'_, str>, RawEntry<'_>)> =
-        parse(checkpoints.get().as_bytes(), "\"checkpoints\"")?;
+    let checkpoints = checkpoints.get().as_bytes();
+    let start = checkpoints.as_ptr().addr().saturating_sub(bytes.as_ptr().addr());
+    let before = bytes.get(..start).unwrap_or_default();
+    let raw: Vec<(Cow<'_, str>, RawEntry<'_>)> = parse(before, checkpoints, "\"checkpoints\"")?;
     let mut content = Content { unknown: document.unknown, ..Content::default() };
     for (hex, raw) in raw {
         add(&mut content, resume_key(&hex)?, raw.decode(&hex)?);
@@ -78,8 +80,10 @@ fn resume_key(hex: &str) -> Result<ResumeKey> {
     )
 }
 
-fn decode_error(error: &serde_json::Error) -> Error {
-    Error::new(ErrorKind::Decode, format!("the file is not a state file: {error}"))
+/// What the parser found, without the place: it counts from where its own text begins.
+fn cause(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map(|(cause, _)| cause.to_owned()).unwrap_or(text)
 }
 
 fn missing(member: &str) -> Error {
@@ -94,7 +98,10 @@ fn check_version(
     message: impl Fn(u64) -> String,
 ) -> Result<()> {
     let found = found.ok_or_else(|| missing(member))?;
-    let found: u64 = serde_json::from_str(found.get()).map_err(|error| decode_error(&error))?;
+    let found: u64 = serde_json::from_str(found.get()).map_err(|error| {
+        let message = format!("the file is not a state file: {member:?}: {}", cause(&error));
+        Error::new(ErrorKind::Decode, message)
+    })?;
     if found == u64::from(supported) {
         return Ok(());
     }
@@ -124,20 +131,35 @@ fn check_nesting(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Parses one whole JSON text as an object.
-fn parse<'de, T: FromObject<'de>>(bytes: &'de [u8], what: &'static str) -> Result<T> {
+/// Parses one whole JSON text as an object; `before` is what the file holds before it.
+fn parse<'de, T: FromObject<'de>>(
+    before: &[u8],
+    bytes: &'de [u8],
+    what: &'static str,
+) -> Result<T> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let parsed = ObjectOf::<T>::new(what).deserialize(&mut deserializer);
     parsed
         .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| decode_error(&error).at_offset(offset_of(bytes, &error)))
+        .map_err(|error| located(before, bytes, &error))
 }
 
-/// Where an error was found.
-fn offset_of(bytes: &[u8], error: &serde_json::Error) -> u64 {
+/// A parser's error with its place in the whole file.
+fn located(before: &[u8], bytes: &[u8], error: &serde_json::Error) -> Error {
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-    let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
-    (before + error.column().saturating_sub(1)).min(bytes.len()) as u64
+    let above: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    let offset = before.len() + (above + error.column().saturating_sub(1)).min(bytes.len());
+    let line = error.line() + before.split(|byte| *byte == b'\n').count().saturating_sub(1);
+    let beside = match error.line() {
+        0 | 1 => before.iter().rev().take_while(|byte| **byte != b'\n').count(),
+        _ => 0,
+    };
+    let message = format!(
+        "the file is not a state file: {} at line {line} column {}",
+        cause(error),
+        error.column() + beside
+    );
+    Error::new(ErrorKind::Decode, message).at_offset(offset as u64)
 }
 
 /// What is built from the members of an object. Arrays in place of objects are refused.
@@ -254,7 +276,8 @@ impl RawEntry<'_> {
     fn decode(self, key: &str) -> Result<Entry> {
         let of_key = |error: serde_json::Error| {
             let key: String = key.chars().take(80).collect();
-            Error::new(ErrorKind::Decode, format!("the checkpoint of {key:?} is not one: {error}"))
+            let message = format!("the checkpoint of {key:?} is not one: {}", cause(&error));
+            Error::new(ErrorKind::Decode, message)
         };
         let sequence = self.sequence.ok_or_else(|| missing("last_committed_sequence"))?;
         let event_id: Option<Cow<'_, str>> = match self.event_id {

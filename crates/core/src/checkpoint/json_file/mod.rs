@@ -270,4 +270,8 @@ impl Backing for JsonFileBacking {
     fn metrics(&self) -> Metrics {
         self.reader.metrics.list()
     }
+
+    fn release(&self) {
+        self.reader.forget();
+    }
 }

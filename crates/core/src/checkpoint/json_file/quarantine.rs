@@ -7,6 +7,7 @@
 //!
 //! The caller holds the lock. A file of a later format version is not damaged, and stays.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -54,20 +55,26 @@ impl Quarantine {
         Ok(())
     }
 
-    /// A name that is not taken, if there is room.
-    fn free_name(&self, reader: &JsonFileReader) -> Result<PathBuf> {
-        let prefix = self.prefix.file_name().unwrap_or_default().as_encoded_bytes().to_owned();
-        let names = reader
+    /// The names of what lies in quarantine.
+    pub(super) fn files(&self, reader: &JsonFileReader) -> Result<Vec<OsString>> {
+        let prefix = self.prefix.file_name().unwrap_or_default().as_encoded_bytes();
+        let mut names = reader
             .storage
             .read_dir(Site::JsonQuarantine, &reader.directory)
             .map_err(|os| Error::os("list", &reader.directory, os))?;
-        let count =
-            names.iter().filter(|name| name.as_encoded_bytes().starts_with(&prefix)).count();
-        if count >= FILES_MAX {
+        names.retain(|name| name.as_encoded_bytes().starts_with(prefix));
+        Ok(names)
+    }
+
+    /// A name that is not taken, if there is room.
+    fn free_name(&self, reader: &JsonFileReader) -> Result<PathBuf> {
+        let names = self.files(reader)?;
+        if names.len() >= FILES_MAX {
             let message = format!(
-                "{} cannot be decoded, and quarantine is full: look at the {count} files {}*, \
-                 and remove what you do not need",
+                "{} cannot be decoded, and quarantine is full: look at the {} files {}*, and \
+                 remove what you do not need",
                 reader.path.display(),
+                names.len(),
                 self.prefix.display()
             );
             return Err(Error::new(ErrorKind::Decode, message).at(&reader.path));

@@ -44,8 +44,7 @@ impl Identity {
     /// place in between has moved its mtime or size as well: then this is the identity that it had
     /// before the rename, which no file has any more, so that it will be read again.
     pub(super) fn of_renamed(before: &Stat, after: &Stat) -> Self {
-        let untouched =
-            (before.size_bytes, before.modified) == (after.size_bytes, after.modified);
+        let untouched = (before.size_bytes, before.modified) == (after.size_bytes, after.modified);
         Self::of(if untouched { after } else { before })
     }
 }
@@ -168,6 +167,11 @@ impl JsonFileReader {
         Ok(Found::Other(Box::new(Loaded { known, content })))
     }
 
+    /// Closes the file that was kept open; the next look reads it again.
+    pub(super) fn forget(&self) {
+        self.state().known = None;
+    }
+
     fn is_known(&self, identity: Identity) -> bool {
         self.state().known.as_ref().is_some_and(|known| known.identity == identity)
     }
@@ -222,6 +226,19 @@ impl JsonFileReader {
                     .sync_dir(Site::JsonTrustDir, &self.directory)
                     .map_err(|os| Error::os("sync the directory", &self.directory, os))
             });
+        proven.inspect_err(|error| self.poison.set(error))
+    }
+
+    /// Makes sure that the file is missing on the medium too: before that is reported (JF-3), and
+    /// before another one takes its place if there is a quarantine. Who moved a damaged file there
+    /// may have died before that was durable, and the new one would come to lie over it (JF-10). A
+    /// failure poisons, as in [`Self::prove`].
+    pub(super) fn prove_missing(&self) -> Result<()> {
+        self.metrics.directory_syncs.add(1);
+        let proven = self
+            .storage
+            .sync_dir(Site::JsonTrustDir, &self.directory)
+            .map_err(|os| Error::os("sync the directory", &self.directory, os));
         proven.inspect_err(|error| self.poison.set(error))
     }
 

@@ -1,13 +1,13 @@
 //! An engine that tells each of its steps and waits to be told how each commit ends.
 
-use std::sync::{Arc, Mutex};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidemark_storage::{RealStorage, Storage};
 
 use super::super::{
-    Enqueued, Engine, GroupCommit, Limits, LockWait, Outbox, Pending, Receipt, Request, Settled,
+    Engine, Enqueued, GroupCommit, Limits, LockWait, Outbox, Pending, Receipt, Request, Settled,
     Sink, Ticket,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -208,7 +208,14 @@ impl Rig {
             due: None,
         };
         commit.start(engine, Arc::new(())).unwrap();
-        Self { commit: Arc::new(commit), poison, storage, acquire, verdict, steps: Mutex::new(steps) }
+        Self {
+            commit: Arc::new(commit),
+            poison,
+            storage,
+            acquire,
+            verdict,
+            steps: Mutex::new(steps),
+        }
     }
 
     /// The engine's next step.

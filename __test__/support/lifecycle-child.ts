@@ -1,0 +1,199 @@
+// A process or a worker thread that ends at a certain stage of its work. The first argument names
+// the stage, the second the store's file.
+import { readFileSync, readdirSync } from 'node:fs';
+import process from 'node:process';
+import { setImmediate as tick, setTimeout as after } from 'node:timers/promises';
+import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { FileLock, JsonFileStore, MemoryStore, ResumeKey, writeFileAtomic } from '../../index.ts';
+
+/** How many puts a stage leaves un-awaited. */
+export const PUTS = 100;
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+/** Puts without awaiting: `<name> 0` to `<name> 99`. */
+function putAll(store: JsonFileStore, name: string): Promise<unknown> {
+  const puts = Array.from({ length: PUTS }, (_, index) =>
+    store.put(ResumeKey.named(`${name} ${index}`), { lastCommittedSequence: index }),
+  );
+  return Promise.all(puts);
+}
+
+/** Opens a store and puts without awaiting; nothing here refers to the store after that. */
+async function openAndForget(file: string): Promise<WeakRef<JsonFileStore>> {
+  const store = await JsonFileStore.open(file);
+  void putAll(store, 'put');
+  return new WeakRef(store);
+}
+
+/** Has worker threads do a stage each; ends when all have ended. */
+async function inWorkers(
+  stage: string,
+  file: string,
+  count: number,
+  whenItSpeaks?: (worker: Worker) => void,
+): Promise<void> {
+  const workers = Array.from({ length: count }, async (_, index) => {
+    const worker = new Worker(new URL(import.meta.url), { workerData: { stage, file, index } });
+    worker.on('error', (error) => {
+      say(`worker: ${String(error)}`);
+    });
+    worker.on('message', () => whenItSpeaks?.(worker));
+    await new Promise((resolve) => worker.once('exit', resolve));
+  });
+  await Promise.all(workers);
+}
+
+const terminate = (worker: Worker): void => void worker.terminate();
+
+type Stage = (file: string, index: number) => Promise<void> | void;
+
+/** What a store's user may do before it ends. */
+const STAGES: Record<string, Stage> = {
+  'load only': () => undefined,
+  'idle store': async (file) => {
+    const store = await JsonFileStore.open(file);
+    store.on('regressed', () => undefined);
+    await store.put(ResumeKey.named('idle'), { lastCommittedSequence: 1n });
+    await MemoryStore.open();
+    await FileLock.acquire(`${file}.other`);
+  },
+  'close and end': async (file) => {
+    const store = await JsonFileStore.open(file);
+    void putAll(store, 'put');
+    void store.close();
+  },
+  'while opening': (file) => {
+    void JsonFileStore.open(file);
+    process.exit(0);
+  },
+  'await a put': async (file) => {
+    const store = await JsonFileStore.open(file);
+    void store.put(ResumeKey.named('put 0'), { lastCommittedSequence: 0n }).then(({ applied }) => {
+      say(`applied: ${String(applied)}`);
+    });
+    say('waiting');
+  },
+  'await a lock': async (file) => {
+    void FileLock.acquire(`${file}.lock`).then(() => {
+      say('locked');
+    });
+    await tick();
+    say('waiting');
+  },
+  end: async (file) => {
+    void putAll(await JsonFileStore.open(file), 'put');
+  },
+  exit: async (file) => {
+    void putAll(await JsonFileStore.open(file), 'put');
+    process.exit(0);
+  },
+  'exit a tick later': async (file) => {
+    void putAll(await JsonFileStore.open(file), 'put');
+    await tick();
+    process.exit(0);
+  },
+  throw: async (file) => {
+    void putAll(await JsonFileStore.open(file), 'put');
+    process.nextTick(() => {
+      throw new Error('on purpose');
+    });
+  },
+  reject: async (file) => {
+    void putAll(await JsonFileStore.open(file), 'put');
+    throw new Error('on purpose');
+  },
+  'tryPut and putMany, then exit': async (file) => {
+    const store = await JsonFileStore.open(file);
+    const entries = Array.from({ length: PUTS - 1 }, (_, index) => {
+      return [ResumeKey.named(`put ${index}`), { lastCommittedSequence: index }] as const;
+    });
+    void store.putMany(entries);
+    void store.tryPut(ResumeKey.named(`put ${PUTS - 1}`), { lastCommittedSequence: PUTS - 1 });
+    process.exit(0);
+  },
+  'put in an exit handler': async (file) => {
+    const store = await JsonFileStore.open(file);
+    process.on('exit', () => void putAll(store, 'put'));
+    process.exit(0);
+  },
+  'putSync in an exit handler': async (file) => {
+    const store = await JsonFileStore.open(file);
+    process.on('exit', () => {
+      for (let index = 0; index < PUTS; index += 1) {
+        store.putSync(ResumeKey.named(`put ${index}`), { lastCommittedSequence: index });
+      }
+    });
+    process.exit(0);
+  },
+  'exit while the lock is held': async (file) => {
+    void putAll(await JsonFileStore.open(file, { exitDrainMs: 50 }), 'put');
+    process.exit(0);
+  },
+  'write a file and exit': (file) => {
+    void writeFileAtomic(file, 'content');
+    process.exit(0);
+  },
+  collect: async (file) => {
+    const gc = globalThis.gc;
+    if (gc === undefined) throw new Error('needs --expose-gc');
+    const stores = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => openAndForget(`${file}.${index}`)),
+    );
+    const threads = (): number =>
+      readdirSync('/proc/self/task').filter((task) =>
+        readFileSync(`/proc/self/task/${task}/comm`, 'utf8').startsWith('tidemark-commit'),
+      ).length;
+    // What a WeakRef answered stays alive until its job ends: collect in another job.
+    const left = (): number => stores.filter((store) => store.deref() !== undefined).length;
+    for (let round = 0; round < 2000 && left() + threads() > 0; round += 1) {
+      await after(5);
+      gc();
+      await after(5);
+    }
+    say(`left: ${left()} ${threads()}`);
+  },
+  'share between workers': async (file) => {
+    await inWorkers('put all and close', file, 8);
+  },
+  'put all and close': async (file, index) => {
+    const store = await JsonFileStore.open(file);
+    await putAll(store, `worker ${index}`);
+    await store.close();
+  },
+  'worker ends': (file) => inWorkers('end', file, 1),
+  'worker exits': (file) => inWorkers('exit', file, 1),
+  'worker throws': (file) => inWorkers('throw', file, 1),
+  'worker is terminated': (file) => inWorkers('put and spin', file, 1, terminate),
+  'put and spin': async (file) => {
+    void putAll(await JsonFileStore.open(file), 'put');
+    parentPort?.postMessage('accepted');
+    for (;;) await tick();
+  },
+  'storm of terminations': async (file) => {
+    for (let round = 0; round < 5; round += 1) await inWorkers('storm', file, 10, terminate);
+    say('survived');
+  },
+  storm: async (file, index) => {
+    const store = await JsonFileStore.open(file);
+    const lock = FileLock.tryAcquire(`${file}.other`);
+    void FileLock.acquire(`${file}.other`);
+    parentPort?.postMessage('working');
+    for (let round = 0; ; round += 1) {
+      void putAll(store, `storm ${index}`);
+      void store.refresh();
+      void store.get(ResumeKey.named('storm'), { fresh: true });
+      void writeFileAtomic(`${file}.${index}`, String(round));
+      void JsonFileStore.open(`${file}.${index}.json`);
+      lock?.release();
+      await tick();
+    }
+  },
+};
+
+const given = isMainThread
+  ? { stage: process.argv[2] ?? '', file: process.argv[3] ?? '', index: 0 }
+  : (workerData as { stage: string; file: string; index: number });
+
+// Imported for its constants alone, it does nothing.
+if (Object.hasOwn(STAGES, given.stage)) await STAGES[given.stage]?.(given.file, given.index);

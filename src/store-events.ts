@@ -1,0 +1,38 @@
+// What a store tells without being asked, from the binding's form; see crates/node/src/payload.rs.
+import type { EventEmitter } from 'node:events';
+import type { Failure } from '#binding';
+import type { StoreEvents } from './checkpoint-store.ts';
+import { TidemarkError, toError } from './errors.ts';
+import { checkpointAt } from './records.ts';
+import { keyOf } from './resume-key.ts';
+
+/** Emits an event as users know it; one that this version does not know is not told. */
+export function emitEvent(
+  store: EventEmitter<StoreEvents>,
+  name: string,
+  details: readonly unknown[],
+): void {
+  switch (name) {
+    case 'regressed': {
+      const to = details.length > 3 ? checkpointAt(details, 3) : undefined;
+      const key = keyOf(details[0] as Uint8Array);
+      store.emit('regressed', { key, from: checkpointAt(details, 1), to });
+      break;
+    }
+    case 'quarantined': {
+      const [path, quarantine] = details as [string, string];
+      store.emit('quarantined', { path, quarantine });
+      break;
+    }
+    case 'poisoned': {
+      const error = toError(details[0] as Failure);
+      if (error instanceof TidemarkError) store.emit('poisoned', error);
+      break;
+    }
+    case 'slowSync':
+      store.emit('slowSync', { durationMs: details[0] as number });
+      break;
+    default:
+      break;
+  }
+}
