@@ -16,6 +16,7 @@ import process from 'node:process';
 import test, { type ExecutionContext } from 'ava';
 import { JsonFileStore, ResumeKey } from '../index.ts';
 import { Agent } from './support/agents.ts';
+import { openIn } from './support/process-state.ts';
 import { stateText } from './support/state-file.ts';
 import { openJson } from './support/stores.ts';
 import { tempDir } from './support/temp-dir.ts';
@@ -205,18 +206,6 @@ test('where durability is unproven, one warning tells', async (t) => {
   const expected = store.durability === 'unproven' ? ['TIDEMARK_UNPROVEN'] : [];
   t.deepEqual(heard, expected);
 });
-
-/** What this process has open in a directory. */
-function openIn(directory: string): string[] {
-  return readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      const target = readlinkSync(`/proc/self/fd/${fd}`);
-      return target.startsWith(`${directory}/`) ? [target] : [];
-    } catch {
-      return [];
-    }
-  });
-}
 
 async function closes(t: ExecutionContext, how: 'close' | 'closeSync'): Promise<void> {
   const { store, file } = await openJson(t);

@@ -117,7 +117,7 @@ function reference(url: string, event: string, filter: JsonValue, fingerprint?: 
 
 test('the reference of these tests makes the official digest', (t) => {
   const hex = reference('https://aviso-server.ecmwf.int/', 'mars', { class: 'od' });
-  t.is(hex, GOLDEN[0]?.hex);
+  t.is(hex, GOLDEN[0]?.hex ?? 'none');
 });
 
 test('random filters have the key that the recipe says', (t) => {
@@ -155,7 +155,7 @@ test('members are ordered by UTF-16 code units, and the order of the input does 
 test('numbers are doubles: 1.0 is 1, integers beyond 2^53 may share a key (limit 22)', (t) => {
   t.is(filtered({ n: 2 ** 53 }).hex, filtered({ n: 2n ** 53n + 1n }).hex);
   t.is(filtered({ n: 1e21 }).hex, filtered({ n: 10n ** 21n }).hex);
-  t.is(filtered({ n: 1n }).hex, GOLDEN.find(({ id }) => id === 'D16')?.hex);
+  t.is(filtered({ n: 1n }).hex, GOLDEN.find(({ id }) => id === 'D16')?.hex ?? 'none');
   t.not(filtered({ n: 1 }).hex, filtered({ n: '1' }).hex);
   t.not(filtered({}).hex, filtered({ a: null }).hex);
   t.is(filtered({ a: undefined, b: 1 }).hex, filtered({ b: 1 }).hex, 'undefined is absent');

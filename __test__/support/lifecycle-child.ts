@@ -1,10 +1,10 @@
 // A process or a worker thread that ends at a certain stage of its work. The first argument names
 // the stage, the second the store's file.
-import { readFileSync, readdirSync } from 'node:fs';
 import process from 'node:process';
 import { setImmediate as tick, setTimeout as after } from 'node:timers/promises';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { FileLock, JsonFileStore, MemoryStore, ResumeKey, writeFileAtomic } from '../../index.ts';
+import { threads } from './process-state.ts';
 
 /** How many puts a stage leaves un-awaited. */
 export const PUTS = 100;
@@ -140,18 +140,14 @@ const STAGES: Record<string, Stage> = {
     const stores = await Promise.all(
       Array.from({ length: 20 }, (_, index) => openAndForget(`${file}.${index}`)),
     );
-    const threads = (): number =>
-      readdirSync('/proc/self/task').filter((task) =>
-        readFileSync(`/proc/self/task/${task}/comm`, 'utf8').startsWith('tidemark-commit'),
-      ).length;
     // What a WeakRef answered stays alive until its job ends: collect in another job.
     const left = (): number => stores.filter((store) => store.deref() !== undefined).length;
-    for (let round = 0; round < 2000 && left() + threads() > 0; round += 1) {
+    for (let round = 0; round < 2000 && left() + threads('tidemark-commit') > 0; round += 1) {
       await after(5);
       gc();
       await after(5);
     }
-    say(`left: ${left()} ${threads()}`);
+    say(`left: ${left()} ${threads('tidemark-commit')}`);
   },
   'share between workers': async (file) => {
     await inWorkers('put all and close', file, 8);

@@ -21,7 +21,7 @@ fn closing_finishes_what_was_accepted_and_refuses_the_rest() {
     let steps = rig.steps_to_the_end();
     assert_eq!(steps.last(), Some(&Step::Dropped), "before `done`, and without waiting: {steps:?}");
     drop(rig);
-    assert_eq!(mailbox.to_the_end(), [successes([0]), successes([1, 2])]);
+    assert_eq!(mailbox.into_rest(), [successes([0]), successes([1, 2])]);
 }
 
 /// One of two users closes: the path stays open for the other.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::Limits;
-use super::toy::{Gated, Mailbox, OP_BYTES, Rig, Step, Toy, Verdict, failures, successes};
+use super::toy::{Gated, HANG, Mailbox, OP_BYTES, Rig, Step, Toy, Verdict, failures, successes};
 use crate::error::{Error, ErrorKind};
 
 /// Lets everything commit and returns the groups in their order.
@@ -39,6 +39,26 @@ fn what_queues_up_during_the_wait_for_a_lock_is_one_group() {
     (2..=5).for_each(|number| rig.send(number, &mailbox));
     rig.acquire.send(Ok(())).unwrap();
     assert_eq!(rig.step(), Step::Commit(vec![1, 2, 3, 4, 5]));
+}
+
+/// ADR 0002: what is handed over in one go and woken once is one group; draining, closing and
+/// blocking calls wake by themselves.
+#[test]
+fn requests_that_did_not_wake_are_one_group_once_somebody_does() {
+    let ways: [fn(&Rig, &Mailbox); 5] = [
+        |rig, _| rig.commit.wake(),
+        |rig, _| assert!(rig.commit.drain(HANG)),
+        |rig, _| rig.commit.detach(|| ()),
+        |rig, _| assert_eq!(rig.commit.call(&Toy::from(4), OP_BYTES, None).unwrap(), 4),
+        |rig, mailbox| rig.send(4, mailbox),
+    ];
+    for (index, wake) in ways.into_iter().enumerate() {
+        let (rig, mailbox) = (Rig::new(Gated::Nothing), Mailbox::new());
+        (1..=3).for_each(|number| rig.send_quietly(number, &mailbox));
+        wake(&rig, &mailbox);
+        let all = if index < 3 { vec![1, 2, 3] } else { vec![1, 2, 3, 4] };
+        rig.step_until(&Step::Commit(all));
+    }
 }
 
 /// GC-2: whatever the limits cut, the order stays.

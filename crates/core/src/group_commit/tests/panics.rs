@@ -24,7 +24,7 @@ fn a_panic_settles_everything_exactly_once_and_poisons() {
     assert!(rig.poison.is_set());
     drop(rig);
     let mut results = Vec::new();
-    for heard in mailbox.to_the_end() {
+    for heard in mailbox.into_rest() {
         let Heard::Results(some) = heard else { panic!("no credit was due") };
         results.extend(some);
     }

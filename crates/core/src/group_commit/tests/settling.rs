@@ -28,7 +28,7 @@ fn every_accepted_operation_settles_exactly_once() {
     drop(rig);
     for mailbox in mailboxes {
         let mut settled = BTreeMap::new();
-        for heard in mailbox.to_the_end() {
+        for heard in mailbox.into_rest() {
             let Heard::Results(results) = heard else { panic!("no credit was due: {heard:?}") };
             for (ticket, result) in results {
                 assert_eq!(result.map(u64::from), Ok(ticket));
@@ -52,7 +52,7 @@ fn a_withdrawn_operation_is_neither_settled_nor_applied() {
     rig.commit.detach(|| ());
     assert_eq!(rig.commit.metrics().withdrawn.get(), 1);
     drop(rig);
-    assert_eq!(mailbox.to_the_end(), [successes([0]), successes([1, 3])]);
+    assert_eq!(mailbox.into_rest(), [successes([0]), successes([1, 3])]);
 }
 
 /// GC-3: tickets are the caller's own; another sink's ticket of that number is not taken back.

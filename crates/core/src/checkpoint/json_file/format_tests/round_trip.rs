@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use serde_json::Value;
+use tidemark_storage::{RealStorage, Site, Storage};
 
 use super::{accepted, content, decode, encode, encoded};
 use crate::checkpoint::merge::Overlay;
@@ -12,15 +13,12 @@ use crate::checkpoint::{Checkpoint, ResumeKey};
 
 /// `SEED=` chooses the seed; without it each run has its own, which a failure prints.
 fn seed() -> u64 {
-    match std::env::var("SEED") {
-        Ok(seed) => seed.parse().expect("SEED is a number"),
-        Err(_) => {
-            let mut bytes = [0; 8];
-            let storage = &tidemark_storage::RealStorage as &dyn tidemark_storage::Storage;
-            storage.random(tidemark_storage::Site::Test, &mut bytes).unwrap();
-            u64::from_le_bytes(bytes)
-        }
+    if let Ok(seed) = std::env::var("SEED") {
+        return seed.parse().expect("SEED is a number");
     }
+    let mut random = [0; 8];
+    RealStorage.random(Site::Test, &mut random).unwrap();
+    u64::from_le_bytes(random)
 }
 
 fn config(cases: u32) -> Config {
@@ -68,7 +66,7 @@ fn decoding_what_was_encoded_gives_the_same_content() {
 fn the_encoding_is_that_of_the_originals_library() {
     proptest!(config(128), |(entries in entries())| {
         let checkpoints: Vec<String> = entries.iter().map(|(digest, (sequence, event_id))| {
-            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = digest.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
             let event_id = serde_json::to_string(event_id).unwrap();
             format!(
                 "    \"{hex}\": {{\n      \"last_committed_sequence\": {sequence},\n      \

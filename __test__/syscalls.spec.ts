@@ -1,0 +1,115 @@
+// What a put costs and in which order, as the kernel sees it: the steps of
+// docs/format/state-file.md, "Writing", and DESIGN section 6 ("N concurrent puts cost one lock, one
+// merge, one replace"). Needs strace, which .ci/run installs.
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import test, { type ExecutionContext } from 'ava';
+import { ended, start } from './support/child.ts';
+import { tempDir } from './support/temp-dir.ts';
+
+/** A system call on one of the store's files. */
+interface Call {
+  readonly name: string;
+  /** What it was done to: `state`, `lock`, `temporary` or `directory`. */
+  readonly on: string;
+  readonly text: string;
+}
+
+const CALLS = 'openat,flock,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,write';
+
+function kind(text: string, directory: string): string | undefined {
+  // A call that names several is on the first.
+  const found = new RegExp(`${directory}(/[^"<>]*)?["<>]`).exec(text);
+  if (found === null) return undefined;
+  const name = found[1] ?? '';
+  if (name.startsWith('/.tidemark-')) return 'temporary';
+  if (name === '/state.json') return 'state';
+  return name === '/state.json.lock' ? 'lock' : 'directory';
+}
+
+/** The calls between the marks, in the order in which they began. */
+function parse(trace: string, directory: string): Call[] {
+  const calls: Call[] = [];
+  let within = false;
+  for (const line of trace.split('\n')) {
+    const text = line.replace(/^\d+\s+/, '');
+    const mark = /mark:(\w+)/.exec(text)?.[1];
+    if (mark !== undefined) within = mark === 'begin';
+    const name = /^(\w+)\(/.exec(text)?.[1];
+    const on = kind(text, directory);
+    // What another thread interrupted goes on in a line of its own, which has no name.
+    if (within && name !== undefined && on !== undefined) calls.push({ name, on, text });
+  }
+  return calls;
+}
+
+/** The calls of some concurrent puts; undefined where there is no strace. */
+async function traced(t: ExecutionContext, puts: number): Promise<Call[] | undefined> {
+  const directory = tempDir(t);
+  const output = path.join(tempDir(t), 'trace');
+  const probe = spawnSync('strace', ['-f', '-e', 'trace=none', 'true'], { encoding: 'utf8' });
+  if (probe.status !== 0) {
+    const reason = `strace cannot run here: ${probe.error?.message ?? probe.stderr}`;
+    t.log(reason);
+    t.is(process.env['CI'], undefined, `${reason}; .ci/run installs it`);
+    return undefined;
+  }
+  const strace = ['strace', '-f', '-y', '-s', '256', '-o', output, '-e', `trace=${CALLS}`] as const;
+  const file = path.join(directory, 'state.json');
+  const child = start(t, 'traced-child.ts', [String(puts), file], { under: strace });
+  const { code, stderr } = await ended(child);
+  t.is(code, 0, stderr);
+  return parse(readFileSync(output, 'utf8'), directory);
+}
+
+const count = (calls: readonly Call[], name: RegExp, on: string): number =>
+  calls.filter((call) => name.test(call.name) && call.on === on).length;
+
+test('64 concurrent puts cost one or two groups, not 64', async (t) => {
+  const calls = await traced(t, 64);
+  if (calls === undefined) return;
+  const groups = calls.filter(({ text }) => text.includes('LOCK_EX') && /lock>/.test(text)).length;
+  t.true(groups === 1 || groups === 2, `${groups} times LOCK_EX on the lock file`);
+  t.is(count(calls, /^f(data)?sync$/, 'temporary'), groups, 'one file sync per group');
+  t.is(count(calls, /^f(data)?sync$/, 'directory'), groups, 'one directory sync per group');
+  t.is(count(calls, /^rename/, 'temporary'), groups, 'one replace per group');
+  t.is(count(calls, /^f(data)?sync$/, 'lock') + count(calls, /^pwrite64$/, 'lock'), 0);
+});
+
+test('a lone put locks, writes a temporary, syncs, renames, syncs the directory, unlocks', async (t) => {
+  const calls = await traced(t, 1);
+  if (calls === undefined) return;
+  const step = ({ name, on, text }: Call): string => {
+    if (name === 'flock') return `flock ${on} ${/LOCK_\w+/.exec(text)?.[0] ?? ''}`;
+    const exclusive = text.includes('O_EXCL') ? ' O_EXCL' : '';
+    return `${name.replace(/^renameat2?$/, 'rename').replace('fdatasync', 'fsync')} ${on}${exclusive}`;
+  };
+  // Looking at the directory changes nothing: sweep and sync open it.
+  const steps = calls.map(step).filter((text) => text !== 'openat directory');
+  t.deepEqual(steps, [
+    'flock lock LOCK_EX',
+    'openat temporary O_EXCL',
+    'flock temporary LOCK_EX',
+    'pwrite64 temporary',
+    'fsync temporary',
+    'rename temporary',
+    'flock state LOCK_UN',
+    'fsync directory',
+    'flock lock LOCK_UN',
+  ]);
+});
+
+test('JF-1: nothing but the rename touches the state file, and 0600 is given at once', async (t) => {
+  const calls = await traced(t, 3);
+  if (calls === undefined) return;
+  const writes = calls.filter(({ name, on }) => on === 'state' && /^(pwrite64|write)$/.test(name));
+  t.deepEqual(writes, []);
+  const made = calls.filter(({ text }) => text.includes('O_EXCL'));
+  t.true(made.length > 0);
+  for (const { text } of made) {
+    t.regex(text, /0600/);
+    for (const flag of ['O_NOFOLLOW', 'O_CLOEXEC', 'O_CREAT']) t.true(text.includes(flag), text);
+  }
+});

@@ -1,0 +1,278 @@
+//! Calls that fail, each in turn, and the power that goes after that.
+//!
+//! JF-7: a failure before the rename is definite: file and memory are as before. A failed sync of
+//! the directory after it is not: the store is poisoned until it is opened again. S4: a failed
+//! sync is final; the simulated disk forgets what it should have brought to the medium.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod crash_support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use crash_support::{Entries, Observer, STATE, Scenario, checkpoint, disk_with, entries, key, put};
+use tidemark_core::checkpoint::{JsonFileOptions, JsonFileRegistry, JsonFileStore, Store};
+use tidemark_core::{Error, ErrorKind, Storage};
+use tidemark_sim::{Disk, Fault, FaultKind, World};
+use tidemark_storage::{Open, OsError, Site};
+
+/// What happens on the machine after the store was opened, and before the put that a call fails.
+type Before = fn(&World, &Observer);
+
+/// A store that is about to put a higher sequence of key 1.
+struct Rig {
+    world: World,
+    observer: Observer,
+    storage: Arc<dyn Storage>,
+    registry: JsonFileRegistry,
+    store: Store,
+    scenario: Scenario,
+}
+
+impl Rig {
+    fn new(initial: &Entries, before: Before) -> Self {
+        let scenario = Scenario::new(initial, Vec::new());
+        let world = World::new(scenario.start.clone(), 1);
+        let observer = Observer::new(initial);
+        let storage = world.process().storage();
+        let registry = JsonFileRegistry::default();
+        let store = open(&registry, &storage);
+        before(&world, &observer);
+        Self { world, observer, storage, registry, store, scenario }
+    }
+
+    /// Puts, and tells the observer what came of it.
+    fn put(&self, of: u8, sequence: u64) -> Result<(), Error> {
+        let op = put(&[(of, sequence)], "writer");
+        let id = self.observer.asks(1, &op);
+        match self.store.call(&op) {
+            Ok(outcome) => {
+                self.observer.hears(id, &outcome);
+                Ok(())
+            }
+            Err(error) => {
+                if !error.is_indeterminate() {
+                    self.observer.is_refused(id);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn view(&self) -> Entries {
+        self.store.entries().unwrap().into_iter().collect()
+    }
+
+    /// The power goes, and what was promised is there, whatever it leaves.
+    fn survives_a_power_cut(&self, what: &dyn std::fmt::Debug) {
+        for (choice, disk) in self.world.disk().crashes(64, 1) {
+            if let Err(violation) = self.scenario.recovers(&disk, &self.observer, 1) {
+                panic!("{what:?}, {choice}: {violation}");
+            }
+        }
+    }
+}
+
+fn open(registry: &JsonFileRegistry, storage: &Arc<dyn Storage>) -> Store {
+    let options = JsonFileOptions::default();
+    JsonFileStore::open(registry, storage, Path::new(STATE), options).unwrap()
+}
+
+fn nothing(_world: &World, _observer: &Observer) {}
+
+/// Another process wrote the file, synced nothing of it, and left a temporary behind.
+fn another_process_wrote(world: &World, observer: &Observer) {
+    let process = world.process();
+    observer.asks(process.pid(), &put(&[(4, 1)], "foreign"));
+    let mut held = entries(&[(1, 10), (2, 20)]);
+    held.insert(key(4), checkpoint(1, "foreign"));
+    let bytes = disk_with(&held).read(STATE).unwrap();
+    let (storage, temporary) = (process.storage(), Path::new("/data/foreign"));
+    let file = storage.open(Site::Test, temporary, Open::new_file(0o600)).unwrap();
+    file.write_all(Site::Test, &bytes, 0).unwrap();
+    file.sync_all(Site::Test).unwrap();
+    storage.rename(Site::Test, temporary, Path::new(STATE)).unwrap();
+    let stray = Path::new("/data/.tidemark-0123456789abcdef0123456789abcdef.tmp");
+    drop(storage.open(Site::Test, stray, Open::new_file(0o600)).unwrap());
+}
+
+/// Fails each call that a put makes, in this way. Returns the sites that were reached.
+fn fail_each_call(
+    initial: &Entries,
+    before: Before,
+    errno: i32,
+    what: FaultKind,
+) -> BTreeSet<Site> {
+    let counts =
+        |world: &World| -> Vec<u64> { Site::ALL.iter().map(|site| world.count(*site)).collect() };
+    let dry = Rig::new(initial, before);
+    let opened = counts(&dry.world);
+    dry.put(1, 11).unwrap();
+    let mut reached = BTreeSet::new();
+    for ((site, opened), all) in Site::ALL.iter().zip(opened).zip(counts(&dry.world)) {
+        for nth in 0..all - opened {
+            reached.insert(*site);
+            fail(initial, before, Fault::fail(*site, nth, errno).with(what));
+        }
+    }
+    reached
+}
+
+fn fail(initial: &Entries, before: Before, fault: Fault) {
+    let rig = Rig::new(initial, before);
+    let (file, view) = (rig.world.disk().read(STATE), rig.view());
+    rig.world.inject(fault);
+    let op = put(&[(1, 11)], "writer");
+    let id = rig.observer.asks(1, &op);
+    match rig.store.call(&op) {
+        Ok(outcome) => rig.observer.hears(id, &outcome),
+        Err(error) if error.is_indeterminate() => {
+            // What comes after the rename: the sync of its directory, and a look at the file.
+            assert!(matches!(fault.site, Site::JsonSyncDir | Site::JsonStat), "{fault:?}: {error}");
+            assert_eq!(rig.view(), view, "{fault:?}: nothing is shown");
+            let later = rig.put(3, 1).unwrap_err();
+            assert_eq!(later.kind(), ErrorKind::Poisoned, "{fault:?}");
+        }
+        Err(error) => {
+            assert_eq!(rig.view(), view, "{fault:?}: memory is as before");
+            let lie = fault.what == FaultKind::FailAfterEffect && fault.site == Site::JsonRename;
+            if !lie {
+                assert_eq!(rig.world.disk().read(STATE), file, "{fault:?}: the file is as before");
+                rig.observer.is_refused(id);
+            }
+            let kind = rig.put(3, 1).err().map(|error| error.kind());
+            let trust = matches!(fault.site, Site::JsonTrust | Site::JsonTrustDir);
+            let expected = trust.then_some(ErrorKind::Poisoned);
+            assert_eq!(kind, expected, "{fault:?}: {error}");
+        }
+    }
+    rig.survives_a_power_cut(&fault);
+    // Opening again heals everything; the lock is free.
+    if fault.what == FaultKind::Fail || fault.site != Site::LockAcquire {
+        let other = open(&JsonFileRegistry::default(), &rig.world.process().storage());
+        other.put(&key(5), checkpoint(1, "other")).unwrap();
+        other.close_blocking();
+        rig.store.close_blocking();
+        let again = open(&rig.registry, &rig.storage);
+        again.put(&key(6), checkpoint(1, "again")).unwrap();
+        assert_eq!(again.get(&key(5)).unwrap(), Some(checkpoint(1, "other")), "{fault:?}");
+    }
+}
+
+fn two_keys() -> Entries {
+    entries(&[(1, 10), (2, 20)])
+}
+
+#[test]
+fn each_call_of_a_put_may_fail_and_the_power_go_after_that() {
+    for errno in [OsError::EIO, OsError::ENOSPC, OsError::EACCES] {
+        let reached = fail_each_call(&two_keys(), nothing, errno, FaultKind::Fail);
+        for site in [Site::LockAcquire, Site::TempWrite, Site::JsonSync, Site::JsonSyncDir] {
+            assert!(reached.contains(&site), "{site:?} was not reached: {reached:?}");
+        }
+    }
+}
+
+#[test]
+fn each_call_of_the_first_put_may_fail_and_the_power_go_after_that() {
+    let reached = fail_each_call(&Entries::new(), nothing, OsError::EIO, FaultKind::Fail);
+    assert!(reached.contains(&Site::LockCreate), "{reached:?}");
+}
+
+#[test]
+fn each_call_of_a_put_on_a_file_of_another_process_may_fail_and_the_power_go_after_that() {
+    let reached = fail_each_call(&two_keys(), another_process_wrote, OsError::EIO, FaultKind::Fail);
+    for site in [Site::JsonRead, Site::SweepLock, Site::SweepRemove] {
+        assert!(reached.contains(&site), "{site:?} was not reached: {reached:?}");
+    }
+}
+
+/// An error that lies: the call had its effect. For the rename that means that a put is reported
+/// as refused which was done; nothing else is wrong then.
+#[test]
+fn each_call_of_a_put_may_fail_after_it_had_its_effect() {
+    for before in [nothing, another_process_wrote] {
+        fail_each_call(&two_keys(), before, OsError::EIO, FaultKind::FailAfterEffect);
+    }
+    fail_each_call(&Entries::new(), nothing, OsError::EIO, FaultKind::FailAfterEffect);
+}
+
+/// A superseded put believes what another process wrote, once it is synced: JF-3.
+#[test]
+fn what_cannot_be_synced_is_neither_shown_nor_reported_and_poisons() {
+    for site in [Site::JsonTrust, Site::JsonTrustDir] {
+        let rig = Rig::new(&two_keys(), another_process_wrote);
+        let view = rig.view();
+        rig.world.inject(Fault::fail(site, 0, OsError::EIO));
+        let error = rig.put(4, 1).unwrap_err();
+        assert_eq!((error.kind(), error.is_indeterminate()), (ErrorKind::Io, false), "{site:?}");
+        assert_eq!(rig.view(), view, "{site:?}");
+        assert_eq!(rig.put(4, 1).unwrap_err().kind(), ErrorKind::Poisoned, "{site:?}");
+        assert_eq!(rig.store.refresh().unwrap_err().kind(), ErrorKind::Poisoned, "{site:?}");
+    }
+}
+
+#[test]
+fn a_short_write_is_continued() {
+    for count in [1, 2, 100, 511, 512, 513] {
+        let rig = Rig::new(&two_keys(), nothing);
+        for nth in [0, 1, 3] {
+            let short = FaultKind::ShortWrite(count);
+            rig.world.inject(Fault::fail(Site::TempWrite, nth, OsError::EIO).with(short));
+        }
+        let before = rig.world.count(Site::TempWrite);
+        rig.put(1, 11).unwrap();
+        assert!(rig.world.count(Site::TempWrite) > before + 1 || count > 100, "{count}");
+        rig.survives_a_power_cut(&count);
+    }
+}
+
+#[test]
+fn a_write_that_takes_nothing_fails_instead_of_going_in_circles() {
+    let rig = Rig::new(&two_keys(), nothing);
+    let short = FaultKind::ShortWrite(0);
+    rig.world.inject(Fault::fail(Site::TempWrite, 0, OsError::EIO).with(short));
+    assert_eq!(rig.put(1, 11).unwrap_err().kind(), ErrorKind::Io);
+    rig.put(1, 12).unwrap();
+    rig.survives_a_power_cut(&"after a write of nothing");
+}
+
+/// JF-7: a full disk refuses, keeps nothing of it, and takes the put once there is room.
+#[test]
+fn a_full_disk_refuses_puts_until_there_is_room() {
+    let mut refused_count = 0;
+    for sectors in 0.. {
+        let rig = Rig::new(&two_keys(), nothing);
+        let file = rig.world.disk().read(STATE);
+        let limit = |disk: &mut Disk| disk.set_capacity(disk.used() + sectors * 512);
+        rig.world.with_disk(limit);
+        let Err(error) = rig.put(1, 11) else { break };
+        refused_count += 1;
+        assert_eq!((error.kind(), error.is_indeterminate()), (ErrorKind::NoSpace, false));
+        assert_eq!(rig.world.disk().read(STATE), file);
+        let names = rig.world.disk().names("/data");
+        assert_eq!(names, ["state.json", "state.json.lock"], "the temporary gives its room back");
+        rig.world.with_disk(|disk| disk.set_capacity(None));
+        rig.survives_a_power_cut(&sectors);
+        rig.put(1, 12).unwrap();
+        rig.survives_a_power_cut(&sectors);
+    }
+    assert!(refused_count >= 2, "a name and content must both be refused");
+}
+
+/// S4, after "Can Applications Recover from fsync Failures?" (USENIX ATC 2020): what a failed sync
+/// lost is not saved by the next one. A put that is tried again is written anew.
+#[test]
+fn a_put_that_is_tried_again_after_a_failed_sync_does_not_trust_the_old_pages() {
+    let rig = Rig::new(&two_keys(), nothing);
+    for _ in 0..3 {
+        rig.world.inject(Fault::fail(Site::JsonSync, 0, OsError::EIO));
+        let error = rig.put(1, 11).unwrap_err();
+        assert_eq!((error.kind(), error.is_indeterminate()), (ErrorKind::Io, false));
+        rig.survives_a_power_cut(&"after the failed sync");
+    }
+    rig.put(1, 11).unwrap();
+    assert_eq!(rig.world.count(Site::TempCreate), 4, "each attempt on a new temporary");
+    rig.survives_a_power_cut(&"after the one that succeeded");
+}

@@ -1,0 +1,158 @@
+//! The machine's storage with a hook before each call: it may fail the call or hold it up.
+
+use std::ffi::OsString;
+use std::fmt::{self, Debug};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidemark_core::{LockMode, RealStorage, Storage};
+use tidemark_storage::{File, FileSystem, Map, Open, OsError, Result, Site, Stat};
+
+type Hook = Arc<dyn Fn(Site) -> Option<i32> + Send + Sync>;
+
+/// [`RealStorage`] whose calls are announced by their site; an errno fails the call instead.
+#[derive(Clone)]
+pub(crate) struct Hooked(Hook);
+
+impl Hooked {
+    pub(crate) fn storage(
+        hook: impl Fn(Site) -> Option<i32> + Send + Sync + 'static,
+    ) -> Arc<dyn Storage> {
+        Arc::new(Self(Arc::new(hook)))
+    }
+
+    fn ask(&self, site: Site) -> Result<()> {
+        (self.0)(site).map_or(Ok(()), |errno| Err(OsError::new(errno, "hooked")))
+    }
+}
+
+impl Debug for Hooked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hooked")
+    }
+}
+
+impl Storage for Hooked {
+    fn open(&self, site: Site, path: &Path, how: Open) -> Result<Box<dyn File>> {
+        self.ask(site)?;
+        let file = RealStorage.open(site, path, how)?;
+        Ok(Box::new(HookedFile { file, hooked: self.clone() }))
+    }
+
+    fn rename(&self, site: Site, from: &Path, to: &Path) -> Result<()> {
+        self.ask(site).and_then(|()| RealStorage.rename(site, from, to))
+    }
+
+    fn remove(&self, site: Site, path: &Path) -> Result<()> {
+        self.ask(site).and_then(|()| RealStorage.remove(site, path))
+    }
+
+    fn make_dir(&self, site: Site, path: &Path, mode: u32) -> Result<()> {
+        self.ask(site).and_then(|()| RealStorage.make_dir(site, path, mode))
+    }
+
+    fn remove_dir(&self, site: Site, path: &Path) -> Result<()> {
+        self.ask(site).and_then(|()| RealStorage.remove_dir(site, path))
+    }
+
+    fn read_dir(&self, site: Site, path: &Path) -> Result<Vec<OsString>> {
+        self.ask(site).and_then(|()| RealStorage.read_dir(site, path))
+    }
+
+    fn sync_dir(&self, site: Site, path: &Path) -> Result<()> {
+        self.ask(site).and_then(|()| RealStorage.sync_dir(site, path))
+    }
+
+    fn stat(&self, site: Site, path: &Path) -> Result<Stat> {
+        self.ask(site).and_then(|()| RealStorage.stat(site, path))
+    }
+
+    fn stat_link(&self, site: Site, path: &Path) -> Result<Stat> {
+        self.ask(site).and_then(|()| RealStorage.stat_link(site, path))
+    }
+
+    fn real_path(&self, site: Site, path: &Path) -> Result<PathBuf> {
+        self.ask(site).and_then(|()| RealStorage.real_path(site, path))
+    }
+
+    fn file_system(&self, site: Site, path: &Path) -> Result<FileSystem> {
+        self.ask(site).and_then(|()| RealStorage.file_system(site, path))
+    }
+
+    fn monotonic(&self) -> Duration {
+        RealStorage.monotonic()
+    }
+
+    fn unix_time(&self) -> Duration {
+        RealStorage.unix_time()
+    }
+
+    fn random(&self, site: Site, into: &mut [u8]) -> Result<()> {
+        self.ask(site).and_then(|()| RealStorage.random(site, into))
+    }
+}
+
+#[derive(Debug)]
+struct HookedFile {
+    file: Box<dyn File>,
+    hooked: Hooked,
+}
+
+impl File for HookedFile {
+    fn read_at(&self, site: Site, into: &mut [u8], offset: u64) -> Result<usize> {
+        self.hooked.ask(site).and_then(|()| self.file.read_at(site, into, offset))
+    }
+
+    fn write_at(&self, site: Site, from: &[u8], offset: u64) -> Result<usize> {
+        self.hooked.ask(site).and_then(|()| self.file.write_at(site, from, offset))
+    }
+
+    fn set_len(&self, site: Site, size_bytes: u64) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.file.set_len(site, size_bytes))
+    }
+
+    fn allocate(&self, site: Site, offset: u64, size_bytes: u64) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.file.allocate(site, offset, size_bytes))
+    }
+
+    fn sync_data(&self, site: Site) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.file.sync_data(site))
+    }
+
+    fn sync_all(&self, site: Site) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.file.sync_all(site))
+    }
+
+    fn stat(&self, site: Site) -> Result<Stat> {
+        self.hooked.ask(site).and_then(|()| self.file.stat(site))
+    }
+
+    fn set_mode(&self, site: Site, mode: u32) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.file.set_mode(site, mode))
+    }
+
+    fn set_owner(&self, site: Site, user_id: u32, group_id: u32) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.file.set_owner(site, user_id, group_id))
+    }
+
+    fn lock(&self, site: Site, mode: LockMode) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.file.lock(site, mode))
+    }
+
+    fn try_lock(&self, site: Site, mode: LockMode) -> Result<bool> {
+        self.hooked.ask(site).and_then(|()| self.file.try_lock(site, mode))
+    }
+
+    fn unlock(&self, site: Site) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.file.unlock(site))
+    }
+
+    fn lock_holder(&self, site: Site) -> Option<u32> {
+        self.file.lock_holder(site)
+    }
+
+    fn map(&self, site: Site, size_bytes: usize) -> Result<Box<dyn Map>> {
+        self.hooked.ask(site).and_then(|()| self.file.map(site, size_bytes))
+    }
+}

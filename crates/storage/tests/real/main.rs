@@ -1,0 +1,10 @@
+//! The real implementation of the storage traits, against the kernel: rules S2, S3 and S5.
+
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod locks;
+#[cfg(test)]
+mod paths;
+#[cfg(test)]
+mod support;
