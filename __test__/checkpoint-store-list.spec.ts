@@ -132,6 +132,20 @@ eachStore('prune spares a checkpoint that changes meanwhile', async (t, kind) =>
   t.is(store.getSync(keys[1] as ResumeKey)?.lastCommittedSequence, 99n);
 });
 
+eachStore('prune spares a checkpoint of the same sequence in another life', async (t, kind) => {
+  const { store } = await kind.open(t);
+  const [key = ResumeKey.named('none')] = await fill(store, 1);
+  const others: Promise<unknown>[] = [];
+  const count = await store.prune(() => {
+    others.push(store.delete(key));
+    others.push(store.put(key, { lastCommittedSequence: 0n, lastEventId: 'another life' }));
+    return false;
+  });
+  await Promise.all(others);
+  t.is(count, 0);
+  t.is(store.getSync(key)?.lastEventId, 'another life');
+});
+
 eachStore('prune rejects with what its function throws, and deletes nothing', async (t, kind) => {
   const { store } = await kind.open(t);
   await fill(store, 3);

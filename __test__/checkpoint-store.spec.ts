@@ -116,10 +116,14 @@ eachStore('a key is its digest: named, from hex and in capitals', async (t, kind
 
 eachStore('GC-2: results belong to their puts, in the order of the calls', async (t, kind) => {
   const { store } = await kind.open(t);
-  const puts = [3n, 1n, 3n, 7n, 4n, 8n].map((lastCommittedSequence) =>
-    store.put(orders, { lastCommittedSequence }),
-  );
+  const order: number[] = [];
+  const puts = [3n, 1n, 3n, 7n, 4n, 8n].map(async (lastCommittedSequence, index) => {
+    const result = await store.put(orders, { lastCommittedSequence });
+    order.push(index);
+    return result;
+  });
   const results = await Promise.all(puts);
+  t.deepEqual(order, [0, 1, 2, 3, 4, 5]);
   t.deepEqual(
     results.map(({ applied, current }) => [applied, current.lastCommittedSequence]),
     [

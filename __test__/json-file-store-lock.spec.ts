@@ -59,7 +59,7 @@ test('every kind of operation times out, each at its own time, in any order', as
   t.is(store.metrics()['inFlightOperations'], 0);
 });
 
-test('a holder under SIGSTOP costs its own waiters a timeout, and nobody else anything', async (t) => {
+test('a holder under SIGSTOP costs its waiters a timeout, and nobody else anything', async (t) => {
   const { store, holder } = await held(t, 100);
   await holder.stop();
   const waiting = Array.from({ length: 20 }, () => rejection(store.put(orders, one)));
@@ -100,7 +100,7 @@ test('a put that is aborted while it waits for the lock is never done', async (t
   t.is(readFileSync(file, 'utf8'), stateText([[ResumeKey.named('bills'), 1n]]));
 });
 
-test('killing the holder with SIGKILL frees the lock at once: there is no stale lock', async (t) => {
+test('SIGKILL of the holder frees the lock at once: there is no stale lock', async (t) => {
   const { store, holder } = await held(t, 30_000);
   const put = store.put(orders, one);
   await turns(20);
@@ -132,6 +132,19 @@ test('GC-8: close finishes a put that was accepted and waits for the lock', asyn
   await close;
   t.true((await put).applied);
   t.is(readFileSync(file, 'utf8'), stateText([[orders, 1n]]));
+});
+
+test('GC-8: a handle that is closed finishes its own puts while another is open', async (t) => {
+  const { store, file, holder } = await held(t, 20_000);
+  const second = await JsonFileStore.open(file, { lockTimeoutMs: 20_000 });
+  const put = second.put(orders, one);
+  const close = second.close();
+  await turns(20);
+  t.false(await isSettled(close));
+  await holder.ask('unlock', `${file}.lock`);
+  await close;
+  t.true(await isSettled(put));
+  t.is(store.getSync(orders)?.lastCommittedSequence, 1n);
 });
 
 test('two handles on one store wait together, and each gets its own answer', async (t) => {

@@ -119,7 +119,7 @@ test('a path that the system cannot follow is TIDEMARK_IO with errno and syscall
   t.deepEqual(readdirSync(directory).sort(), ['dangling', 'dangling-deeper', 'file', 'loop']);
 });
 
-test('spec 4.2: where the original opens a dangling link or no path at all, we refuse', async (t) => {
+test('spec 4.2: a dangling link and an empty path are refused (original: opened)', async (t) => {
   const directory = tempDir(t);
   symlinkSync('nowhere', path.join(directory, 'dangling'));
   const dangling = JsonFileStore.open(path.join(directory, 'dangling'));

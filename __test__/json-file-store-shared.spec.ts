@@ -48,7 +48,7 @@ test('what another process put is seen by a fresh get, a refresh and entries', a
   t.is(store.size, 2);
 });
 
-test('of two processes on one key the larger sequence stands, on two keys both stand', async (t) => {
+test('two processes on one key: the larger sequence stands; on two keys: both stand', async (t) => {
   const { store, file } = await openJson(t);
   const agent = new Agent(t);
   await agent.ask('open', file);
@@ -71,7 +71,7 @@ test('of two processes on one key the larger sequence stands, on two keys both s
   t.is((await agent.ask('get', file, 'orders'))?.lastCommittedSequence, 129n);
 });
 
-test('of four processes that put the same sequences, each sequence is acknowledged once', async (t) => {
+test('four processes put the same sequences: each is acknowledged once', async (t) => {
   const { store, file } = await openJson(t);
   const agents = Array.from({ length: 3 }, () => new Agent(t));
   await Promise.all(agents.map((agent) => agent.ask('open', file)));
@@ -91,7 +91,7 @@ test('of four processes that put the same sequences, each sequence is acknowledg
   t.is((await store.get(orders, { fresh: true }))?.lastCommittedSequence, 19n);
 });
 
-test('a delete of a key this process never saw deletes it (original: kept, "success")', async (t) => {
+test('deleting a key that this process never saw deletes it (original: it stays)', async (t) => {
   const { store, file } = await openJson(t);
   replaceFile(file, stateText([[orders, 5n]]));
   t.is(store.getSync(orders), undefined);
@@ -172,7 +172,7 @@ test('an edit in place of the same length is noticed', async (t) => {
   t.is((await store.put(orders, { lastCommittedSequence: 44n })).applied, false);
 });
 
-test('a file that is missing altogether is written back from memory, as in the original', async (t) => {
+test('a missing file is written back from memory, as in the original', async (t) => {
   const { store, file } = await openJson(t);
   await store.put(orders, { lastCommittedSequence: 10n, lastEventId: 'ten' });
   rmSync(file);

@@ -49,7 +49,7 @@ test('keys are sorted, so that equal states are equal bytes (limit 15)', async (
   t.is(texts[0], texts[1]);
 });
 
-test('event ids are escaped as the format says: short forms, lower-case hex, the rest raw', async (t) => {
+test('event ids are escaped in short forms and lower-case hex, the rest is raw', async (t) => {
   const { store, file } = await openJson(t);
   const lastEventId = '"\\/\b\f\n\r\t\u0001\u001f\u007f\u00e9\u2028\u{1f30a}';
   await store.put(orders, { lastCommittedSequence: 1n, lastEventId });
@@ -120,7 +120,7 @@ test('a file that exists keeps its mode and its owner (limit 11)', async (t) => 
   await store.close();
 });
 
-test('a symbolic link is followed once: the real file is replaced, the lock is beside it', async (t) => {
+test('a symbolic link is followed once: file and lock are where it leads', async (t) => {
   const directory = tempDir(t);
   const [real, links] = [path.join(directory, 'real'), path.join(directory, 'links')];
   for (const folder of [real, links]) mkdirSync(folder);

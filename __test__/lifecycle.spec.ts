@@ -104,6 +104,8 @@ test('the drain at exit is bounded: a lock that somebody holds does not hang it'
   const lock = await FileLock.acquire(`${file}.lock`);
   const { code, signal } = await run(t, 'exit while the lock is held', file);
   t.deepEqual([code, signal], [0, null]);
+  const handler = await run(t, 'put in an exit handler', file);
+  t.deepEqual([handler.code, handler.signal], [0, null], 'not once for each put');
   t.false(existsSync(file), 'nothing was written without the lock');
   lock.release();
 });
@@ -149,17 +151,21 @@ test('two copies of the package in one process share one store', async (t) => {
   for (const copy of copies) cpSync(path.dirname(compiled('index.ts')), copy, { recursive: true });
   const main = path.join(directory, 'main.mjs');
   const file = path.join(directory, 'state.json');
-  writeFileSync(
-    main,
-    `const [a, b] = await Promise.all(${JSON.stringify(copies)}.map((copy) => import(copy + '/index.js')));
-     const [first, second] = [await a.JsonFileStore.open('${file}'), await b.JsonFileStore.open('${file}')];
-     await first.put(a.ResumeKey.named('orders'), { lastCommittedSequence: 5n });
-     const seen = second.getSync(b.ResumeKey.named('orders'));
-     const error = await second.put(a.ResumeKey.named('orders'), { lastCommittedSequence: 6n }).catch((e) => e);
-     console.log(String(seen.lastCommittedSequence), error.code, b.isTidemarkError(error));
-     second.put(b.ResumeKey.named('put 0'), { lastCommittedSequence: 0n });
-     process.exit(0);`,
-  );
+  const script = [
+    `const paths = ${JSON.stringify(copies)};`,
+    "const [a, b] = await Promise.all(paths.map((copy) => import(copy + '/index.js')));",
+    `const file = ${JSON.stringify(file)};`,
+    'const [first, second] = [await a.JsonFileStore.open(file), await b.JsonFileStore.open(file)];',
+    'const key = a.ResumeKey.named("orders");',
+    'await first.put(key, { lastCommittedSequence: 5n });',
+    'const seen = second.getSync(b.ResumeKey.named("orders"));',
+    'const put = second.put(key, { lastCommittedSequence: 6n });',
+    'const error = await put.catch((reason) => reason);',
+    'console.log(String(seen.lastCommittedSequence), error.code, b.isTidemarkError(error));',
+    'second.put(b.ResumeKey.named("un-awaited"), { lastCommittedSequence: 0n });',
+    'process.exit(0);',
+  ];
+  writeFileSync(main, script.join('\n'));
   const { code, stdout, stderr } = await ended(start(t, '', [], { script: main }));
   t.is(code, 0, stderr);
   t.is(stdout, '5 TIDEMARK_INVALID_ARGUMENT true\n');

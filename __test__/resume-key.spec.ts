@@ -99,7 +99,9 @@ function canonical(value: JsonValue): string {
   if (Array.isArray(value)) return `[${value.map((item: JsonValue) => canonical(item)).join()}]`;
   const members = value as Record<string, JsonValue>;
   const names = Object.keys(members).sort();
-  return `{${names.map((name) => `${JSON.stringify(name)}:${canonical(members[name] ?? null)}`).join()}}`;
+  const member = (name: string): string =>
+    `${JSON.stringify(name)}:${canonical(members[name] ?? null)}`;
+  return `{${names.map(member).join()}}`;
 }
 
 function reference(url: string, event: string, filter: JsonValue, fingerprint?: string): string {

@@ -78,13 +78,14 @@ test('64 concurrent puts cost one or two groups, not 64', async (t) => {
   t.is(count(calls, /^f(data)?sync$/, 'lock') + count(calls, /^pwrite64$/, 'lock'), 0);
 });
 
-test('a lone put locks, writes a temporary, syncs, renames, syncs the directory, unlocks', async (t) => {
+test('a lone put locks, writes, syncs, renames, syncs the directory, unlocks', async (t) => {
   const calls = await traced(t, 1);
   if (calls === undefined) return;
   const step = ({ name, on, text }: Call): string => {
     if (name === 'flock') return `flock ${on} ${/LOCK_\w+/.exec(text)?.[0] ?? ''}`;
     const exclusive = text.includes('O_EXCL') ? ' O_EXCL' : '';
-    return `${name.replace(/^renameat2?$/, 'rename').replace('fdatasync', 'fsync')} ${on}${exclusive}`;
+    const plain = name.replace(/^renameat2?$/, 'rename').replace('fdatasync', 'fsync');
+    return `${plain} ${on}${exclusive}`;
   };
   // Looking at the directory changes nothing: sweep and sync open it.
   const steps = calls.map(step).filter((text) => text !== 'openat directory');
@@ -101,7 +102,7 @@ test('a lone put locks, writes a temporary, syncs, renames, syncs the directory,
   ]);
 });
 
-test('JF-1: nothing but the rename touches the state file, and 0600 is given at once', async (t) => {
+test('JF-1: nothing but the rename touches the state file; 0600 from the start', async (t) => {
   const calls = await traced(t, 3);
   if (calls === undefined) return;
   const writes = calls.filter(({ name, on }) => on === 'state' && /^(pwrite64|write)$/.test(name));

@@ -9,3 +9,9 @@ export interface StoreHandle {
 export interface LockHandle {
   readonly lock: unique symbol
 }
+
+/** Figures by name: counters are bigints, gauges numbers, latencies in microseconds. */
+export type StoreMetrics = Record<
+  string,
+  bigint | number | { count: number; p50: number; p99: number; max: number }
+>

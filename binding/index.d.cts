@@ -10,6 +10,12 @@ export interface LockHandle {
   readonly lock: unique symbol
 }
 
+/** Figures by name: counters are bigints, gauges numbers, latencies in microseconds. */
+export type StoreMetrics = Record<
+  string,
+  bigint | number | { count: number; p50: number; p99: number; max: number }
+>
+
 export declare class ExternalObject<T> {
   readonly '': {
     readonly '': unique symbol
@@ -27,10 +33,10 @@ export declare class Hub {
    */
   constructor(receive: (messages: Array<Array<unknown>>) => void)
   /**
-   * Finishes what was accepted, each store within its `exitDrainMs`; false if one took longer.
-   * Blocks: for `process.on('exit')`.
+   * Finishes what was accepted, each store within its `exitDrainMs`. Blocks: for
+   * `process.on('exit')`.
    */
-  drain(): boolean
+  drain(): void
   /**
    * Has the stores begin with what was handed to them. The facade calls it once per tick, so
    * that what a program puts in one go is one group.
@@ -194,7 +200,7 @@ export interface StoreInfo {
  * # Errors
  * If the environment is going away.
  */
-export declare function storeMetrics(store: ExternalObject<StoreHandle>): Record<string, bigint | number | Record<'count' | 'p50' | 'p99' | 'max', number>>
+export declare function storeMetrics(store: ExternalObject<StoreHandle>): StoreMetrics
 
 /**
  * Hands puts over: true if accepted, false if there is no room (a message tells when there may

@@ -31,8 +31,8 @@ class Hub {
   readonly #listeners = new Map<number, WeakRef<StoreListener>>();
   #lastTicket = 0;
   #wakes = false;
-  /** How far the end of the process is; a drain that was not in time is not tried again. */
-  #exit: 'not yet' | 'draining' | 'given up' = 'not yet';
+  /** Whether the process ends: no tick will run any more. */
+  #exits = false;
 
   constructor() {
     this.native = new native.Hub((messages) => {
@@ -41,14 +41,14 @@ class Hub {
     // Environment clean-up hooks run at a natural end and in workers; after process.exit() or an
     // uncaught error in the main thread only this does.
     process.on('exit', () => {
-      this.#exit = 'draining';
+      this.#exits = true;
       this.finishIfExiting();
     });
   }
 
   /** Finishes what an exit handler hands over: nothing else will run any more. Blocks there. */
   finishIfExiting(): void {
-    if (this.#exit === 'draining' && !this.native.drain()) this.#exit = 'given up';
+    if (this.#exits) this.native.drain();
   }
 
   /** A number that no pending operation has. */
@@ -111,6 +111,7 @@ class Hub {
       return;
     }
     const listener = this.#listeners.get(id)?.deref();
+    if (listener === undefined) this.#listeners.delete(id);
     try {
       if (tag === EVENT) listener?.event(message[2] as string, message.slice(3));
       if (tag === CREDIT) listener?.credit();

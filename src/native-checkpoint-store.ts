@@ -231,8 +231,7 @@ export abstract class NativeCheckpointStore
   }
 
   closeSync(): void {
-    if (this.#closing !== undefined) return;
-    this.#closing = Promise.resolve();
+    this.#closing ??= Promise.resolve();
     this.#submissions.rejectWaiting();
     native.storeCloseSync(this.#handle);
     hub.unlisten(this.#id);

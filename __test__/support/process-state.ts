@@ -14,14 +14,24 @@ export function openIn(directory: string): string[] {
   });
 }
 
-/** How many threads with this name the process has. */
-export function threads(name: string): number {
-  return readdirSync('/proc/self/task').filter((task) => {
+/** Every thread of this process: its name and its state, as `ps` shows them. */
+function everyThread(): { name: string; state: string }[] {
+  return readdirSync('/proc/self/task').flatMap((task) => {
     try {
-      return readFileSync(`/proc/self/task/${task}/comm`, 'utf8') === `${name}\n`;
+      const stat = readFileSync(`/proc/self/task/${task}/stat`, 'utf8');
+      const [, name = '', state = ''] = /^\d+ \((.*)\) (\w)/.exec(stat) ?? [];
+      return [{ name, state }];
     } catch {
       // Ended since it was listed.
-      return false;
+      return [];
     }
-  }).length;
+  });
 }
+
+/** How many threads with this name the process has. */
+export const threads = (name: string): number =>
+  everyThread().filter((thread) => thread.name === name).length;
+
+/** Whether all of our threads sleep. A new one has the name of who started it until it runs. */
+export const allAsleep = (): boolean =>
+  everyThread().every(({ name, state }) => !name.startsWith('tidemark-') || state === 'S');

@@ -2,14 +2,17 @@
 import path from 'node:path';
 import type { ExecutionContext, TestFn } from 'ava';
 import { type CheckpointStore, FileLock, JsonFileStore, MemoryStore } from '../../index.ts';
+import { allAsleep } from './process-state.ts';
 import { tempDir } from './temp-dir.ts';
+import { until } from './wait.ts';
 
 /** A store that one test has open. */
 export interface OpenedStore<Store extends CheckpointStore = CheckpointStore> {
   readonly store: Store;
   /**
-   * Keeps the store from committing until what it resolves to is called. Where nothing can, the
-   * store commits at the end of the tick: what a test needs to be queued must be put in one.
+   * Keeps the store from committing until what it resolves to is called. Where nothing can, its
+   * thread sleeps by then, and is woken at the end of a tick: what a test needs to be queued must
+   * be put in the tick in which this resolves.
    */
   readonly hold: () => Promise<() => void>;
 }
@@ -19,6 +22,8 @@ export interface StoreKind {
   readonly name: string;
   /** Whether keys keep their names. */
   readonly keepsNames: boolean;
+  /** Whether `hold` can keep it from committing for longer than a tick. */
+  readonly holds: boolean;
   readonly open: (t: ExecutionContext) => Promise<OpenedStore>;
 }
 
@@ -41,21 +46,28 @@ export async function openJson(
 async function openMemory(t: ExecutionContext): Promise<OpenedStore<MemoryStore>> {
   const store = await MemoryStore.open();
   t.teardown(() => store.close());
-  return { store, hold: () => Promise.resolve(() => undefined) };
+  const hold = async (): Promise<() => void> => {
+    await until(allAsleep, 'the store sleeps');
+    return () => undefined;
+  };
+  return { store, hold };
 }
 
 /** Every kind. */
 export const STORE_KINDS: readonly StoreKind[] = [
-  { name: 'MemoryStore', keepsNames: true, open: openMemory },
-  { name: 'JsonFileStore', keepsNames: false, open: openJson },
+  { name: 'MemoryStore', keepsNames: true, holds: false, open: openMemory },
+  { name: 'JsonFileStore', keepsNames: false, holds: true, open: openJson },
 ];
 
-/** Declares a test once for every kind of store. */
+/** Declares a test once for every kind of store that fits. */
 export function forEachStore(
   declare: TestFn,
+  fits: (kind: StoreKind) => boolean = () => true,
 ): (title: string, run: (t: ExecutionContext, kind: StoreKind) => Promise<void>) => void {
   return (title, run) => {
-    for (const kind of STORE_KINDS) declare(`${kind.name}: ${title}`, (t) => run(t, kind));
+    for (const kind of STORE_KINDS.filter(fits)) {
+      declare(`${kind.name}: ${title}`, (t) => run(t, kind));
+    }
   };
 }
 

@@ -54,9 +54,7 @@ impl IoThread {
         drop(sender.send(Box::new(job)));
         Ok(())
     }
-}
 
-impl IoThread {
     /// Ends the thread when the jobs given so far are done.
     pub fn end(&self) {
         *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) = None;

@@ -14,7 +14,7 @@ use crash_support::{
     seeds,
 };
 use tidemark_core::checkpoint::{DeleteOutcome, JsonFileOptions, Op, Outcome};
-use tidemark_sim::{CrashState, Explore, World};
+use tidemark_sim::{Actor, CrashState, Explore, Plan, Schedule, World};
 use tidemark_storage::Site;
 
 fn open(world: &World, initial: &Entries) -> Client {
@@ -123,4 +123,30 @@ fn a_group_of_several_operations_survives_every_stop_as_a_whole_or_not_at_all() 
     for seed in seeds(3) {
         scenario.crowded(seed, &Jury::default());
     }
+}
+
+/// JF-4: what a thread reads from the disk while another one commits never takes back what the
+/// commit has shown.
+#[test]
+fn a_read_that_a_commit_overtakes_shows_nothing_older() {
+    let initial = entries(&[(1, 10), (2, 20)]);
+    let start = crash_support::disk_with(&initial);
+    let overtaken = |schedule, seed| {
+        let (world, observer) = (World::new(start.clone(), seed), Observer::new(&initial));
+        let options = JsonFileOptions::default();
+        let process = world.process();
+        let mut client = Client::open(&process, &observer, options, |engine| engine).unwrap();
+        let reader = client.refresher(2, true);
+        let writer = Actor::new(&process, "writer", move || {
+            client.commit_or_complain(vec![vec![put(&[(1, 11)], "a")], vec![put(&[(1, 12)], "b")]]);
+        });
+        let report = world.run(vec![reader, writer], &Plan { schedule, ..Plan::default() });
+        assert_eq!(report.deadlock, None, "SEED={seed} {schedule:?}");
+        let done =
+            Entries::from([(key(1), checkpoint(12, "b")), (key(2), initial[&key(2)].clone())]);
+        let verdict = observer.judge(done.into_iter().collect());
+        verdict.unwrap_or_else(|violation| panic!("{violation} (SEED={seed} {schedule:?})"));
+    };
+    (0..12).for_each(|call| overtaken(Schedule::SwitchAt(call), call));
+    seeds(30).for_each(|seed| overtaken(Schedule::Random, seed));
 }

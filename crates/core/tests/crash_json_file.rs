@@ -202,7 +202,24 @@ fn a_put_beside_what_a_killed_writer_left_keeps_it() {
 fn a_reader_of_what_a_killed_writer_left_is_shown_only_what_is_durable() {
     let mut scenario = beside_what_a_killed_writer_left(Vec::new());
     scenario.groups = vec![Vec::new(), Vec::new()];
+    scenario.reads_first = false;
     survives(&scenario);
+}
+
+/// JF-3, for what is not there: another program took the file away, and did not sync that.
+#[test]
+fn a_delete_of_an_absent_key_in_a_missing_file_reports_only_what_is_durable() {
+    let mut scenario = Scenario::new(&two_keys(), vec![delete(1)]);
+    scenario.before = Some(|world, observer| {
+        let process = world.process();
+        observer.asks(process.pid(), &delete(1));
+        observer.asks(process.pid(), &delete(2));
+        process.storage().remove(Site::Test, Path::new(STATE)).unwrap();
+    });
+    scenario.reads_first = false;
+    let jury = Jury::default();
+    scenario.kills_alone(&jury);
+    assert!(jury.judged_count() > 20, "{} states only", jury.judged_count());
 }
 
 /// JF-3, where the other writer is a program that syncs nothing at all.

@@ -156,7 +156,7 @@ fn counter(process: &Process, name: &str, held: &Arc<AtomicU64>, done: &Arc<Atom
             }
             let lock = FileLock::try_acquire(&storage, Path::new(LOCK), LockMode::Exclusive, false);
             let Some(lock) = lock.unwrap() else { continue };
-            assert_eq!(held.fetch_add(1, Ordering::SeqCst), 0, "L-1: two have the lock");
+            assert_eq!(held.fetch_add(1, Ordering::SeqCst), 0, "L-1: two have the lock at once");
             let _others_run = storage.stat(Site::Test, Path::new("/data"));
             let _others_run = storage.stat(Site::Test, Path::new("/data"));
             held.fetch_sub(1, Ordering::SeqCst);
@@ -179,6 +179,34 @@ fn a_file_lock_keeps_two_processes_apart() {
         assert!(done.load(Ordering::SeqCst) >= 8, "SEED={seed}: they do not get on");
         assert_eq!(world.disk().names("/data"), ["lock"], "L-4: the file stays");
     }
+}
+
+/// L-1, where holders take the lock file away: who had it open already must see that it is not the
+/// one that the path leads to any more.
+#[test]
+fn a_file_lock_keeps_two_processes_apart_though_holders_remove_its_file() {
+    let mut removed_count = 0;
+    for seed in seeds(300) {
+        let world = World::new(Disk::new(), seed);
+        let (held, done) = (Arc::default(), Arc::default());
+        let removed = Arc::<AtomicU64>::default();
+        let (storage, tell) = (world.process().storage(), Arc::clone(&removed));
+        let taker = Actor::new(&world.process(), "remover", move || {
+            for _ in 0..20 {
+                let path = Path::new(LOCK);
+                let lock = FileLock::try_acquire(&storage, path, LockMode::Exclusive, false);
+                if lock.unwrap().is_some() {
+                    storage.remove(Site::Test, path).unwrap();
+                    tell.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        });
+        let actor = |name| counter(&world.process(), name, &held, &done);
+        let actors = vec![actor("a"), actor("b"), taker];
+        assert_eq!(world.run(actors, &Plan::default()).deadlock, None, "SEED={seed}");
+        removed_count += removed.load(Ordering::SeqCst);
+    }
+    assert!(removed_count > 0, "nobody removed anything");
 }
 
 /// The kernel frees the lock of a killed holder: there is no stale lock.

@@ -349,10 +349,7 @@ pub fn store_info(store: &External<StoreHandle>) -> StoreInfo {
 ///
 /// # Errors
 /// If the environment is going away.
-#[napi(
-    catch_unwind,
-    ts_return_type = "Record<string, bigint | number | Record<'count' | 'p50' | 'p99' | 'max', number>>"
-)]
+#[napi(catch_unwind, ts_return_type = "StoreMetrics")]
 pub fn store_metrics<'env>(env: &'env Env, store: &External<StoreHandle>) -> Result<Object<'env>> {
     #[expect(clippy::cast_precision_loss, reason = "gauges and microseconds are far below 2^53")]
     let number = |value: u64| value as f64;

@@ -98,7 +98,8 @@ struct Request {
     ticket: u32,
     path: PathBuf,
     mode: LockMode,
-    timeout: Duration,
+    /// When to give up, in the machine's monotonic time.
+    deadline: Duration,
     allow_network_fs: bool,
     channel: Arc<Channel>,
     waits: Arc<LockWaits>,
@@ -133,7 +134,8 @@ impl Request {
         // Under the mutex, so that an answer which comes at once finds its entry.
         self.waits.with(|waits| {
             if matches!(waits.get(&self.ticket), Some(Wait::Trying)) {
-                requests.enqueue(self.mode, self.timeout, u64::from(self.ticket), &sink)?;
+                let rest = self.deadline.saturating_sub(storage.monotonic());
+                requests.enqueue(self.mode, rest, u64::from(self.ticket), &sink)?;
                 waits.insert(self.ticket, Wait::Queued { requests, sink });
             } else {
                 waits.remove(&self.ticket);
@@ -166,7 +168,7 @@ pub fn file_lock_acquire(
         ticket,
         path: PathBuf::from(path),
         mode: mode_of(shared),
-        timeout: Duration::from_millis(u64::from(timeout_ms)),
+        deadline: PROCESS.storage.monotonic() + Duration::from_millis(u64::from(timeout_ms)),
         allow_network_fs,
         channel: Arc::clone(&hub.channel),
         waits: Arc::clone(&hub.lock_waits),

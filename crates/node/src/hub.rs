@@ -4,7 +4,7 @@
 //! finishes what was accepted (within each store's bound), closes the stores and then the channel,
 //! so that nothing is sent into an environment that is gone.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Debug};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,6 +30,8 @@ const IO_DRAIN: Duration = Duration::from_secs(1);
 struct OpenStore {
     store: Arc<Store>,
     exit_drain: Duration,
+    /// Whether it took longer than that.
+    late: Cell<bool>,
 }
 
 /// What the parts of one environment share, on its thread.
@@ -51,8 +53,7 @@ impl HubInner {
     /// Sees to it that what the store accepts is finished at the end.
     pub(crate) fn register(&self, store: &Arc<Store>, exit_drain: Duration) {
         let mut stores = self.stores.borrow_mut();
-        stores.retain(|open| !open.store.is_finished());
-        stores.push(OpenStore { store: Arc::clone(store), exit_drain });
+        stores.push(OpenStore { store: Arc::clone(store), exit_drain, late: Cell::default() });
     }
 
     /// Remembers to wake a store.
@@ -71,6 +72,7 @@ impl HubInner {
 
     /// Accounts for messages that are about to be received.
     pub(crate) fn received(&self, env: &Env, messages: &[Message]) -> Result<()> {
+        self.stores.borrow_mut().retain(|open| !open.store.is_finished());
         let ended = messages
             .iter()
             .map(|message| match message {
@@ -134,21 +136,26 @@ impl HubInner {
         Ok(taken)
     }
 
-    /// Finishes what was accepted, each store within its bound; false if one took longer. Blocks.
-    fn drain(&self) -> bool {
+    /// Finishes what was accepted, each store within its bound. A store that took longer is not
+    /// waited for again. Blocks.
+    fn drain(&self) {
         let began = PROCESS.storage.monotonic();
-        let mut in_time = true;
-        for open in self.stores.borrow().iter() {
-            let spent = PROCESS.storage.monotonic().saturating_sub(began);
-            in_time &= open.store.drain(open.exit_drain.saturating_sub(spent));
+        let spent = || PROCESS.storage.monotonic().saturating_sub(began);
+        let stores = self.stores.borrow();
+        // All of them begin now, so that a slow one takes no time from the others.
+        for open in stores.iter() {
+            open.store.wake();
         }
-        let spent = PROCESS.storage.monotonic().saturating_sub(began);
-        self.io.drain(IO_DRAIN.saturating_sub(spent)) && in_time
+        for open in stores.iter().filter(|open| !open.late.get()) {
+            let in_time = open.store.drain(open.exit_drain.saturating_sub(spent()));
+            open.late.set(!in_time);
+        }
+        let _in_time = self.io.drain(IO_DRAIN.saturating_sub(spent()));
     }
 
     /// The end of the environment.
     fn end(&self) {
-        let _in_time = self.drain();
+        self.drain();
         for open in self.stores.borrow_mut().drain(..) {
             open.store.close(|| ());
         }
@@ -198,11 +205,11 @@ impl Hub {
         Ok(Self { inner })
     }
 
-    /// Finishes what was accepted, each store within its `exitDrainMs`; false if one took longer.
-    /// Blocks: for `process.on('exit')`.
+    /// Finishes what was accepted, each store within its `exitDrainMs`. Blocks: for
+    /// `process.on('exit')`.
     #[napi(catch_unwind)]
-    pub fn drain(&self) -> bool {
-        self.inner.drain()
+    pub fn drain(&self) {
+        self.inner.drain();
     }
 
     /// Has the stores begin with what was handed to them. The facade calls it once per tick, so

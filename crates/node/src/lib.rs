@@ -21,7 +21,6 @@
     unreachable_pub,
     reason = "what JavaScript reaches is exported by attribute, not by path"
 )]
-
 #![expect(clippy::needless_pass_by_value, reason = "arguments are converted into owned values")]
 
 mod channel;

@@ -136,7 +136,7 @@ impl LockRequests {
     /// Asks for the lock; it goes to the sink when it is granted.
     ///
     /// # Errors
-    /// `TIDEMARK_INTERNAL` if the queue's thread panicked.
+    /// `TIDEMARK_POISONED` if the queue's thread panicked.
     pub fn enqueue(
         &self,
         mode: LockMode,

@@ -1,6 +1,7 @@
 //! The commit thread: acquire, take a group, commit it, release, deliver.
 
 use std::any::Any;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -102,6 +103,12 @@ impl<Op: Send + 'static, T: Send + 'static> WaitPort for Port<Op, T> {
             }
         } else if queue.watchdog.misses(queue.earliest_deadline()) {
             shared.watch.notify_one();
+        }
+        // Who has closed the store does not wait for this lock (GC-8).
+        let told = if queue.users == 0 { mem::take(&mut queue.on_exit) } else { Vec::new() };
+        drop(queue);
+        for done in told {
+            done();
         }
     }
 

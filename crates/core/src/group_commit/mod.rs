@@ -76,7 +76,8 @@ pub trait Engine: Send + 'static {
     /// Called at [`Engine::due`], or later.
     fn on_due(&mut self, _outbox: &mut Outbox<Self::Output>) {}
 
-    /// Called once, before the thread ends: settle what was kept.
+    /// Called when nobody uses the queue any more and it is empty: settle what was kept. The thread
+    /// ends next, unless somebody opens the store again at that moment.
     fn finish(&mut self, _outbox: &mut Outbox<Self::Output>) {}
 }
 

@@ -74,9 +74,9 @@ pub(super) struct Queue<Op, T> {
     unsettled: usize,
     /// Sinks that were refused for lack of room.
     starved: Vec<Arc<dyn Sink<T>>>,
-    users: usize,
+    pub(super) users: usize,
     pub(super) exited: bool,
-    on_exit: Vec<Box<dyn FnOnce() + Send>>,
+    pub(super) on_exit: Vec<Box<dyn FnOnce() + Send>>,
     /// Set while the commit thread waits for a lock (GC-6).
     pub(super) waiting: Option<Waiting>,
     pub(super) watchdog: Watchdog,
@@ -157,6 +157,8 @@ impl<Op, T> Shared<Op, T> {
             if !queue.starved.iter().any(|known| Arc::ptr_eq(known, sink)) {
                 queue.starved.push(Arc::clone(sink));
             }
+            // Room comes from the commit thread, and nobody may have woken it yet.
+            self.work.notify_one();
             return Ok(Enqueued::Full);
         }
         queue.in_flight_bytes = after;

@@ -12,8 +12,8 @@ use super::queue::{Shared, Watchdog};
 pub(super) fn run<Op, T>(shared: &Arc<Shared<Op, T>>) {
     let mut queue = shared.lock();
     while !queue.exited {
-        let (Some(waiting), Some(earliest)) = (queue.waiting.clone(), queue.earliest_deadline())
-        else {
+        let earliest = queue.earliest_deadline().filter(|_| queue.waiting.is_some());
+        let Some(earliest) = earliest else {
             queue.watchdog = Watchdog::Idle;
             queue = shared.watch.wait(queue).unwrap_or_else(PoisonError::into_inner);
             continue;
@@ -25,6 +25,8 @@ pub(super) fn run<Op, T>(shared: &Arc<Shared<Op, T>>) {
             queue = woken.unwrap_or_else(PoisonError::into_inner).0;
             continue;
         }
+        // Taken only now: what makes the error keeps the lock file open.
+        let Some(waiting) = queue.waiting.clone() else { continue };
         drop(queue);
         let late = |deadline: Option<Duration>| deadline.is_some_and(|deadline| deadline <= now);
         let count = shared.reject(|pending| late(pending.deadline), || (waiting.timeout)());

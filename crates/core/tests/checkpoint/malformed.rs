@@ -218,7 +218,8 @@ fn a_directory_that_cannot_be_written_is_an_io_error_at_the_first_write() {
     assert_eq!(disk(&scratch.state()), expected([(key(1), at(2))]));
 }
 
-/// Row "read-only lock file (`EACCES` on `O_RDWR`)": fine at open, an I/O error at a write, in both.
+/// Row "read-only lock file (`EACCES` on `O_RDWR`)": fine at open, an I/O error at a write, in
+/// both.
 #[test]
 fn a_lock_file_that_cannot_be_opened_is_an_io_error_at_the_first_write() {
     let name = "malformed::a_lock_file_that_cannot_be_opened_is_an_io_error_at_the_first_write";

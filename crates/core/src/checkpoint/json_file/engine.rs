@@ -10,7 +10,7 @@ use tidemark_storage::{File, LockMode, Site, Stat};
 
 use super::format;
 use super::quarantine::Quarantine;
-use super::reader::{FILE_BYTES_MAX, Found, Identity, JsonFileReader, Known, Loaded};
+use super::reader::{Commit, FILE_BYTES_MAX, Found, Identity, JsonFileReader, Known, Loaded};
 use super::{Recover, SharedOptions};
 use crate::checkpoint::ResumeKey;
 use crate::checkpoint::merge::{Op, Outcome, Overlay, judge};
@@ -155,8 +155,20 @@ impl JsonFileEngine {
         self.reader.metrics.swept.add(swept.removed);
     }
 
-    /// What the disk holds; a file that cannot be decoded moves aside if that was asked for.
+    /// What the disk holds. From here on a refresh leaves the view alone, or brings it to the same.
     fn load(&mut self) -> Result<Base> {
+        loop {
+            let (epoch, _) = self.reader.epoch_and_commit();
+            let (base, commit) = self.look()?;
+            // A refresh that had begun before may have changed the view under that look.
+            if self.reader.commit_if(epoch, commit) {
+                return Ok(base);
+            }
+        }
+    }
+
+    /// What the disk holds; a file that cannot be decoded moves aside if that was asked for.
+    fn look(&mut self) -> Result<(Base, Commit)> {
         let may_repair = self.options.get().recover == Recover::Quarantine;
         let found = match self.reader.find() {
             Err(error) if may_repair && Quarantine::is_for(&error) => {
@@ -166,9 +178,9 @@ impl JsonFileEngine {
             found => found?,
         };
         Ok(match found {
-            Found::Same => Base::Same,
-            Found::Other(loaded) => Base::Other(loaded),
-            Found::Missing => Base::Missing,
+            Found::Same => (Base::Same, Commit::OnView),
+            Found::Other(loaded) => (Base::Other(loaded), Commit::OnDisk { own: None }),
+            Found::Missing => (Base::Missing, Commit::OnView),
         })
     }
 
@@ -225,13 +237,10 @@ impl JsonFileEngine {
             reader.metrics.file_syncs.add(1);
         }
         let written = temporary.stat(Site::JsonStat)?;
+        reader.commit_renames(written.id);
         let file = temporary.rename(Site::JsonRename, &reader.path)?;
         // From here on the disk has changed: whatever fails leaves the outcome unknown.
-        let known = self.sync_name(&written, file).map_err(|error| {
-            let error = error.indeterminate();
-            reader.poison.set(&error);
-            error
-        })?;
+        let known = self.sync_name(&written, file)?;
         let took = reader.storage.monotonic().saturating_sub(began);
         reader.metrics.sync_us.record(took);
         if took.as_secs() >= 1 {
@@ -246,14 +255,15 @@ impl JsonFileEngine {
     fn sync_name(&self, written: &Stat, file: Box<dyn File>) -> Result<Known> {
         let reader = &self.reader;
         if !self.has(Bug::NoDirectorySync) {
-            reader
-                .storage
-                .sync_dir(Site::JsonSyncDir, &reader.directory)
-                .map_err(|os| Error::os("sync the directory", &reader.directory, os))?;
+            let sync = || reader.sync_dir(Site::JsonSyncDir).map_err(Error::indeterminate);
+            reader.sync_or_poison(sync).map_err(Error::indeterminate)?;
             reader.metrics.directory_syncs.add(1);
         }
-        let named =
-            file.stat(Site::JsonStat).map_err(|os| Error::os("look at", &reader.path, os))?;
+        let named = file.stat(Site::JsonStat).map_err(|os| {
+            let error = Error::os("look at", &reader.path, os).indeterminate();
+            reader.poison.set(&error);
+            error
+        })?;
         Ok(Known { identity: Identity::of_renamed(written, &named), file })
     }
 
@@ -320,6 +330,7 @@ impl Engine for JsonFileEngine {
                 outbox.send();
             }
         });
+        self.reader.commit_ends();
         if let Err(error) = committed {
             for receipt in receipts {
                 outbox.settle(receipt, Err(error.clone()));

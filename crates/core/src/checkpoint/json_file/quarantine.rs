@@ -44,11 +44,7 @@ impl Quarantine {
         let target = self.free_name(reader)?;
         let failed = |os| Error::os("move into quarantine", &reader.path, os);
         reader.storage.rename(Site::JsonQuarantine, &reader.path, &target).map_err(failed)?;
-        reader
-            .storage
-            .sync_dir(Site::JsonQuarantine, &reader.directory)
-            .map_err(|os| Error::os("sync the directory", &reader.directory, os))
-            .inspect_err(|error| reader.poison.set(error))?;
+        reader.sync_or_poison(|| reader.sync_dir(Site::JsonQuarantine))?;
         self.report.lock().unwrap_or_else(PoisonError::into_inner).quarantined.push(target.clone());
         let path = reader.path.clone();
         reader.tell(&[Event::Quarantined { path, quarantine: target }]);

@@ -88,11 +88,29 @@ pub struct JsonFileReader {
     state: Mutex<State>,
 }
 
+/// What the commit thread is doing, for who refreshes meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Commit {
+    /// Nothing that concerns the view.
+    #[default]
+    None,
+    /// It judges on the view, which nobody else may change meanwhile.
+    OnView,
+    /// It judges on a file that somebody else wrote, and will replace the whole view.
+    OnDisk {
+        /// Its own file, once it is about to have the path.
+        own: Option<FileId>,
+    },
+}
+
 #[derive(Debug, Default)]
 struct State {
     known: Option<Known>,
     /// Grows with each change of the view.
     epoch: u64,
+    commit: Commit,
+    /// The store has ended: no file is kept open any more.
+    ended: bool,
 }
 
 impl JsonFileReader {
@@ -133,16 +151,59 @@ impl JsonFileReader {
     /// `TIDEMARK_IO`, and whatever the content deserves; the view is as before then.
     pub fn refresh(&self) -> Result<()> {
         for _ in 0..REFRESH_ATTEMPTS_MAX {
-            let epoch = self.state().epoch;
+            self.poison.check()?;
+            let (epoch, commit) = self.epoch_and_commit();
+            if commit == Commit::OnView {
+                // This process holds the lock and found the view's content on disk: nobody else
+                // has written since, and what the commit brings is not durable yet.
+                return Ok(());
+            }
             let Found::Other(loaded) = self.find()? else { return Ok(()) };
             self.prove(&loaded.known)?;
-            if self.install_if(epoch, *loaded) {
+            if self.install_if(epoch, *loaded)? {
                 return Ok(());
             }
         }
         // Each time, a commit of this process published a state that it had read from the disk
         // under the lock, later than this call began: the view is as fresh as was asked for.
         Ok(())
+    }
+
+    /// Grows with each change of the view; and what a commit is doing.
+    pub(super) fn epoch_and_commit(&self) -> (u64, Commit) {
+        let state = self.state();
+        (state.epoch, state.commit)
+    }
+
+    /// Says what the commit thread is doing, unless the view changed since the epoch.
+    pub(super) fn commit_if(&self, epoch: u64, commit: Commit) -> bool {
+        let mut state = self.state();
+        let unchanged = state.epoch == epoch;
+        if unchanged {
+            state.commit = commit;
+        }
+        unchanged
+    }
+
+    /// Says that the commit is about to rename a file of its own over the path.
+    pub(super) fn commit_renames(&self, own: FileId) {
+        let mut state = self.state();
+        if state.commit != Commit::OnView {
+            state.commit = Commit::OnDisk { own: Some(own) };
+        }
+    }
+
+    /// Says that the commit thread has changed the view, or failed.
+    pub(super) fn commit_ends(&self) {
+        self.state().commit = Commit::None;
+    }
+
+    /// Syncs; a failure poisons the store, and whoever syncs beside it and succeeds finds that: his
+    /// success would prove nothing.
+    pub(super) fn sync_or_poison(&self, sync: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.poison.check()?;
+        sync().inspect_err(|error| self.poison.set(error))?;
+        self.poison.check()
     }
 
     /// Looks at the path, and reads the file if it is not the one that the view holds.
@@ -167,9 +228,11 @@ impl JsonFileReader {
         Ok(Found::Other(Box::new(Loaded { known, content })))
     }
 
-    /// Closes the file that was kept open; the next look reads it again.
+    /// Closes the file that was kept open; the store has ended.
     pub(super) fn forget(&self) {
-        self.state().known = None;
+        let mut state = self.state();
+        state.ended = true;
+        state.known = None;
     }
 
     fn is_known(&self, identity: Identity) -> bool {
@@ -217,16 +280,19 @@ impl JsonFileReader {
     pub(super) fn prove(&self, known: &Known) -> Result<()> {
         self.metrics.file_syncs.add(1);
         self.metrics.directory_syncs.add(1);
-        let proven = known
-            .file
-            .sync_all(Site::JsonTrust)
-            .map_err(|os| Error::os("sync what another process wrote to", &self.path, os))
-            .and_then(|()| {
-                self.storage
-                    .sync_dir(Site::JsonTrustDir, &self.directory)
-                    .map_err(|os| Error::os("sync the directory", &self.directory, os))
-            });
-        proven.inspect_err(|error| self.poison.set(error))
+        self.sync_or_poison(|| {
+            known
+                .file
+                .sync_all(Site::JsonTrust)
+                .map_err(|os| Error::os("sync what another process wrote to", &self.path, os))?;
+            self.sync_dir(Site::JsonTrustDir)
+        })
+    }
+
+    pub(super) fn sync_dir(&self, site: Site) -> Result<()> {
+        self.storage
+            .sync_dir(site, &self.directory)
+            .map_err(|os| Error::os("sync the directory", &self.directory, os))
     }
 
     /// Makes sure that the file is missing on the medium too: before that is reported (JF-3), and
@@ -235,26 +301,25 @@ impl JsonFileReader {
     /// failure poisons, as in [`Self::prove`].
     pub(super) fn prove_missing(&self) -> Result<()> {
         self.metrics.directory_syncs.add(1);
-        let proven = self
-            .storage
-            .sync_dir(Site::JsonTrustDir, &self.directory)
-            .map_err(|os| Error::os("sync the directory", &self.directory, os));
-        proven.inspect_err(|error| self.poison.set(error))
+        self.sync_or_poison(|| self.sync_dir(Site::JsonTrustDir))
     }
 
-    /// Shows a proven file, unless the view changed since the epoch.
-    fn install_if(&self, epoch: u64, loaded: Loaded) -> bool {
+    /// Shows a proven file, unless the view changed since the epoch, or is about to.
+    fn install_if(&self, epoch: u64, loaded: Loaded) -> Result<bool> {
         let mut state = self.state();
-        if state.epoch != epoch {
-            return false;
+        self.poison.check()?;
+        if state.epoch != epoch || state.commit == Commit::OnView {
+            return Ok(false);
         }
-        let regressed = self.regressions(&loaded.content);
+        // What our own commit deletes is no regression; what others did, the commit tells.
+        let own = state.commit == Commit::OnDisk { own: Some(loaded.known.identity.id) };
+        let regressed = if own { Vec::new() } else { self.regressions(&loaded.content) };
         let before = std::mem::replace(&mut *self.view.write(), loaded.content);
-        state.known = Some(loaded.known);
+        state.known = Some(loaded.known).filter(|_| !state.ended);
         state.epoch += 1;
         drop((state, before));
         self.tell(&regressed);
-        true
+        Ok(true)
     }
 
     /// Shows what a commit has made durable: `change` brings the view there.

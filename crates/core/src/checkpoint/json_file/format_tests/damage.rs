@@ -8,7 +8,8 @@ fn sample() -> String {
     let key = |digit: &str| digit.repeat(64);
     encoded(&accepted(format!(
         "{{\"version\": 1, \"key_format_version\": 1, \"checkpoints\": {{\
-         \"{}\": {{\"last_committed_sequence\": 18446744073709551615, \"last_event_id\": \"a\\n\"}}, \
+         \"{}\": {{\"last_committed_sequence\": 18446744073709551615, \
+         \"last_event_id\": \"a\\n\"}}, \
          \"{}\": {{\"last_committed_sequence\": 0, \"x\": [1.0, {{}}]}}, \
          \"{}\": {{\"last_committed_sequence\": 10, \"last_event_id\": \"\u{e9}\"}}}}, \
          \"y\": \"]\"}}",

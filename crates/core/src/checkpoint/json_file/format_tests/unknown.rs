@@ -20,7 +20,8 @@ fn unknown_members_are_kept_byte_for_byte() {
     );
     let expected = format!(
         "{{\n  \"version\": 1,\n  \"key_format_version\": 1,\n  \"checkpoints\": {{\n    \
-         \"{G1}\": {{\n      \"last_committed_sequence\": 5,\n      \"last_event_id\": null,\n      \
+         \"{G1}\": {{\n      \"last_committed_sequence\": 5,\n      \
+         \"last_event_id\": null,\n      \
          \"note\": {odd},\n      \"also\": {top}\n    }}\n  }},\n  \"zeta\": {top},\n  \
          \"alpha\": {odd}\n}}"
     );

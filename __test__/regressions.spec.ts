@@ -1,0 +1,80 @@
+// Defects that were found in review, each with the scenario that showed it.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import test from 'ava';
+import { FileLock, JsonFileStore, MemoryStore, ResumeKey } from '../index.ts';
+import { tempDir } from './support/temp-dir.ts';
+
+const key = ResumeKey.named('regressions');
+
+/** More than the queue takes at once (GC-4): one operation may, when nothing else is in flight. */
+function tooMany(): [ResumeKey, { lastCommittedSequence: number }][] {
+  return Array.from({ length: 140_000 }, () => [key, { lastCommittedSequence: 1 }]);
+}
+
+test('putSync in the tick that filled the queue waits for room, and gets it', async (t) => {
+  const store = await MemoryStore.open();
+  const many = store.putMany(tooMany());
+  t.true(store.putSync(key, { lastCommittedSequence: 2 }).applied);
+  t.is((await many).length, 140_000);
+  await store.close();
+});
+
+test('closeSync in the tick that filled the queue finishes what was accepted', async (t) => {
+  const store = await MemoryStore.open();
+  const many = store.putMany(tooMany());
+  store.closeSync();
+  t.is((await many).length, 140_000);
+});
+
+test('a store whose lock is held takes nothing from the exit drain of another', async (t) => {
+  const directory = tempDir(t);
+  const [held, free] = [path.join(directory, 'held.json'), path.join(directory, 'free.json')];
+  const lock = await FileLock.acquire(`${held}.lock`);
+  const program = `
+    import { JsonFileStore, MemoryStore, ResumeKey } from ${JSON.stringify(
+      path.join(import.meta.dirname, '..', 'index.ts'),
+    )};
+    const key = ResumeKey.named('exit');
+    const memory = await MemoryStore.open();
+    const held = await JsonFileStore.open(${JSON.stringify(held)}, { exitDrainMs: 200 });
+    const free = await JsonFileStore.open(${JSON.stringify(free)}, { exitDrainMs: 200 });
+    process.on('exit', () => {
+      void memory.put(key, { lastCommittedSequence: 1 });
+      void free.put(key, { lastCommittedSequence: 2 });
+    });
+    void held.put(key, { lastCommittedSequence: 1 });
+    void free.put(key, { lastCommittedSequence: 1 });
+    process.exit(0);`;
+  const args = ['--import=tsx', '--no-warnings', '--input-type=module', '--eval', program];
+  const child = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 });
+  t.is(child.status, 0, child.stderr);
+  lock.release();
+  t.false(existsSync(held), 'nobody had the lock to write it');
+  t.regex(readFileSync(free, 'utf8'), /"last_committed_sequence": 2/);
+});
+
+test('no delete of ours is told as regressed, whatever reads beside it', async (t) => {
+  const store = await JsonFileStore.open(path.join(tempDir(t), 'state.json'));
+  store.on('regressed', (event) => t.fail(`regressed: ${event.key.hex}`));
+  for (let round = 0; round < 150; round += 1) {
+    await store.put(key, { lastCommittedSequence: 1 });
+    const deleted = store.delete(key);
+    while (store.size > 0) await store.get(key, { fresh: true });
+    t.is(await deleted, 'deleted');
+  }
+  await store.close();
+});
+
+test('closeSync after close has begun finishes what was accepted', async (t) => {
+  const file = path.join(tempDir(t), 'state.json');
+  const store = await JsonFileStore.open(file);
+  const put = store.put(key, { lastCommittedSequence: 7 });
+  const closed = store.close();
+  store.closeSync();
+  t.regex(readFileSync(file, 'utf8'), /"last_committed_sequence": 7/);
+  t.true((await put).applied);
+  await closed;
+});
