@@ -3,6 +3,7 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
 import { FileLock, JsonFileStore, ResumeKey, type TidemarkError } from '../index.ts';
+import { isWaitedFor } from './support/process-state.ts';
 import { stateText } from './support/state-file.ts';
 import { tempDir } from './support/temp-dir.ts';
 import { isSettled, rejection, turns, until } from './support/wait.ts';
@@ -120,6 +121,22 @@ test('a repair at open takes the lock: it waits, and times out like a put', asyn
   const store = await opening;
   t.is(store.recovery.quarantined.length, 1);
   await store.close();
+});
+
+test('a repair at open that waits for the lock can be aborted', async (t) => {
+  const file = path.join(tempDir(t), 'state.json');
+  writeFileSync(file, DAMAGED);
+  const lock = await FileLock.acquire(`${file}.lock`);
+  const controller = new AbortController();
+  const opening = JsonFileStore.open(file, { ...recover, signal: controller.signal });
+  await until(() => isWaitedFor(`${file}.lock`), 'the repair waits for the lock');
+  const reason = new Error('enough');
+  controller.abort(reason);
+  const outcome = await rejection(opening);
+  lock.release();
+  t.is(outcome, reason);
+  t.is(readFileSync(file, 'utf8'), DAMAGED);
+  t.deepEqual(quarantined(file), []);
 });
 
 test('what is refused by default stays refused until it is repaired by hand', async (t) => {

@@ -54,7 +54,7 @@ export class JsonFileStore extends NativeCheckpointStore {
   static async open(path: string, options?: JsonFileStoreOptions): Promise<JsonFileStore> {
     const file = validate.text(path, 'the path');
     const given = validate.options<JsonFileStoreOptions>(options, 'the options', OPTIONS);
-    const native_ = {
+    const checked = {
       lockTimeoutMs: validate.integer(given.lockTimeoutMs, 'lockTimeoutMs', { otherwise: 10_000 }),
       mode: validate.integer(given.mode, 'mode', { max: 0o777, otherwise: 0o600 }),
       quarantine: validate.word(given.recover, 'recover', ['refuse', 'quarantine']) !== 'refuse',
@@ -62,13 +62,14 @@ export class JsonFileStore extends NativeCheckpointStore {
       allowNetworkFs: validate.flag(given.allowNetworkFs, 'allowNetworkFs', false),
     };
     const start = (ticket: number): void => {
-      native.jsonFileStoreOpen(hub.native, ticket, file, native_);
+      native.jsonFileStoreOpen(hub.native, ticket, file, checked);
     };
-    const opened = await NativeCheckpointStore.opening(start, validate.signal(given.signal));
+    const signal = validate.signal(given.signal);
+    const opened = await NativeCheckpointStore.opening(start, signal);
     const store = new JsonFileStore(opened);
     if (opened.damaged) {
       try {
-        await store.repair();
+        await store.repair(signal);
       } catch (error) {
         await store.close();
         throw error;

@@ -245,8 +245,8 @@ export abstract class NativeCheckpointStore
   protected abstract checkPrefix(): void;
 
   /** Runs an operation that changes nothing, and has a damaged file moved aside on its way. */
-  protected async repair(): Promise<void> {
-    await this.#submit({ records: new Uint8Array(), texts: [] }, native.storePut, undefined);
+  protected async repair(signal: AbortSignal | undefined): Promise<void> {
+    await this.#submit({ records: new Uint8Array(), texts: [] }, native.storePut, signal);
   }
 
   #checkOpen(): void {

@@ -1,5 +1,5 @@
 // What this process holds: descriptors and native threads.
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 
 /** What this process has open in a directory. */
 export function openIn(directory: string): string[] {
@@ -35,3 +35,10 @@ export const threads = (name: string): number =>
 /** Whether all of our threads sleep. A new one has the name of who started it until it runs. */
 export const allAsleep = (): boolean =>
   everyThread().every(({ name, state }) => !name.startsWith('tidemark-') || state === 'S');
+
+/** Whether somebody waits for the lock on a file: the kernel lists who does with an arrow. */
+export function isWaitedFor(file: string): boolean {
+  const { ino } = statSync(file);
+  const waits = new RegExp(`-> FLOCK .*:${ino} `);
+  return waits.test(readFileSync('/proc/locks', 'utf8'));
+}

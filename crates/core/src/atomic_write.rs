@@ -31,7 +31,7 @@ pub struct AtomicWriteOptions {
     /// gets 0600.
     pub mode: Option<u32>,
     /// Whether to sync file and directory. Without it a power cut may bring the old content back,
-    /// or an empty file.
+    /// or leave an empty or damaged file.
     pub durable: bool,
 }
 
