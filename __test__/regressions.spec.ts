@@ -78,3 +78,26 @@ test('closeSync after close has begun finishes what was accepted', async (t) => 
   t.true((await put).applied);
   await closed;
 });
+
+test('many calls may share one AbortSignal: all hear it, and Node does not warn', async (t) => {
+  const file = path.join(tempDir(t), 'state.json');
+  const store = await JsonFileStore.open(file);
+  const lock = await FileLock.acquire(`${file}.lock`);
+  const warnings: string[] = [];
+  const hear = (warning: Error): void => void warnings.push(warning.name);
+  process.on('warning', hear);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const puts = Array.from({ length: 32 }, (_, n) => {
+    return store.put(key, { lastCommittedSequence: n + 1 }, { signal });
+  });
+  const settled = Promise.allSettled(puts);
+  controller.abort(new Error('all of you'));
+  const outcomes = await settled;
+  lock.release();
+  await store.close();
+  await new Promise(setImmediate);
+  process.off('warning', hear);
+  t.true(outcomes.every((outcome) => outcome.status === 'rejected'));
+  t.false(warnings.includes('MaxListenersExceededWarning'), warnings.join());
+});

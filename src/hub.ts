@@ -184,10 +184,38 @@ async function abortable(
       if (withdraw()) reject(signal.reason);
     };
   });
-  signal.addEventListener('abort', abort, { once: true });
+  const release = onAbort(signal, abort);
   try {
     return await Promise.race([settled, aborted]);
   } finally {
-    signal.removeEventListener('abort', abort);
+    release();
   }
+}
+
+/** What each signal aborts, and the one listener that does. */
+const aborts = new WeakMap<AbortSignal, { calls: Set<() => void>; listener: () => void }>();
+
+/**
+ * Calls `abort` when the signal says so; returns what takes that back. One listener serves all
+ * calls that share a signal: Node warns of a leak where there are more than ten.
+ */
+function onAbort(signal: AbortSignal, abort: () => void): () => void {
+  let shared = aborts.get(signal);
+  if (shared === undefined) {
+    const calls = new Set<() => void>();
+    const listener = (): void => {
+      for (const call of calls) call();
+    };
+    shared = { calls, listener };
+    aborts.set(signal, shared);
+    signal.addEventListener('abort', listener, { once: true });
+  }
+  const { calls, listener } = shared;
+  calls.add(abort);
+  return () => {
+    calls.delete(abort);
+    if (calls.size > 0) return;
+    aborts.delete(signal);
+    signal.removeEventListener('abort', listener);
+  };
 }
