@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { FileLock, JsonFileStore, MemoryStore, ResumeKey } from '../index.ts';
 import { tempDir } from './support/temp-dir.ts';
 
@@ -29,22 +29,27 @@ test('closeSync in the tick that filled the queue finishes what was accepted', a
   t.is((await many).length, 140_000);
 });
 
-test('a store whose lock is held takes nothing from the exit drain of another', async (t) => {
+/**
+ * Runs a program that puts into a store whose lock is held, into a free one, and exits at once.
+ * Returns what the free one's file holds.
+ */
+async function exitBesideAHeldLock(
+  t: ExecutionContext,
+  exitDrainMs: number,
+  more: string,
+): Promise<string> {
   const directory = tempDir(t);
   const [held, free] = [path.join(directory, 'held.json'), path.join(directory, 'free.json')];
   const lock = await FileLock.acquire(`${held}.lock`);
+  const index = path.join(import.meta.dirname, '..', 'index.ts');
   const program = `
-    import { JsonFileStore, MemoryStore, ResumeKey } from ${JSON.stringify(
-      path.join(import.meta.dirname, '..', 'index.ts'),
-    )};
+    import { JsonFileStore, MemoryStore, ResumeKey } from ${JSON.stringify(index)};
     const key = ResumeKey.named('exit');
     const memory = await MemoryStore.open();
-    const held = await JsonFileStore.open(${JSON.stringify(held)}, { exitDrainMs: 200 });
-    const free = await JsonFileStore.open(${JSON.stringify(free)}, { exitDrainMs: 200 });
-    process.on('exit', () => {
-      void memory.put(key, { lastCommittedSequence: 1 });
-      void free.put(key, { lastCommittedSequence: 2 });
-    });
+    const options = { exitDrainMs: ${exitDrainMs} };
+    const held = await JsonFileStore.open(${JSON.stringify(held)}, options);
+    const free = await JsonFileStore.open(${JSON.stringify(free)}, options);
+    ${more}
     void held.put(key, { lastCommittedSequence: 1 });
     void free.put(key, { lastCommittedSequence: 1 });
     process.exit(0);`;
@@ -53,7 +58,24 @@ test('a store whose lock is held takes nothing from the exit drain of another', 
   t.is(child.status, 0, child.stderr);
   lock.release();
   t.false(existsSync(held), 'nobody had the lock to write it');
-  t.regex(readFileSync(free, 'utf8'), /"last_committed_sequence": 2/);
+  return existsSync(free) ? readFileSync(free, 'utf8') : 'nothing';
+}
+
+test('a store whose lock is held takes no time of the exit drain from another', async (t) => {
+  // Large enough that it cannot be written while the process is already ending.
+  const more = `
+    const many = Array.from({ length: 60_000 }, (_, n) => ResumeKey.named(String(n)));
+    void free.putMany(many.map((key) => [key, { lastCommittedSequence: 7 }]));`;
+  t.regex(await exitBesideAHeldLock(t, 3000, more), /"last_committed_sequence": 7/);
+});
+
+test('a drain that was not in time does not keep later puts of other stores back', async (t) => {
+  const more = `
+    process.on('exit', () => {
+      void memory.put(key, { lastCommittedSequence: 1 });
+      void free.put(key, { lastCommittedSequence: 2 });
+    });`;
+  t.regex(await exitBesideAHeldLock(t, 200, more), /"last_committed_sequence": 2/);
 });
 
 test('no delete of ours is told as regressed, whatever reads beside it', async (t) => {
