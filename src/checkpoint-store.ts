@@ -84,8 +84,8 @@ export interface CheckpointStore extends AsyncDisposable {
   /**
    * The checkpoint of a key, as this process knows it; with `fresh`, as the disk holds it.
    *
-   * @throws TidemarkError code TIDEMARK_CLOSED; with `fresh` also TIDEMARK_IO, TIDEMARK_DECODE, TIDEMARK_POISONED and
-   * what else a file's content deserves.
+   * @throws TidemarkError code TIDEMARK_CLOSED; with `fresh` also TIDEMARK_POISONED, TIDEMARK_IO,
+   * TIDEMARK_DECODE and what else a file's content deserves.
    */
   get(
     key: ResumeKey,
