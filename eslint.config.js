@@ -68,7 +68,7 @@ export default defineConfig(
     rules: { '@typescript-eslint/no-restricted-imports': ['error', { patterns: [noDisk] }] },
   },
   {
-    files: ['examples/**/*.ts', 'bench/**/*.ts'],
+    files: ['examples/**/*.ts', 'bench/**/*.ts', 'interop/torture.ts'],
     rules: { 'no-console': 'off' },
   },
   {

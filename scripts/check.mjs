@@ -1,18 +1,19 @@
-// All that CI checks: the lints, then the tests. A lint that fails counts as one failed test, so
-// that the last line tells the whole.
+// All that CI checks: the lints, then the tests, those beside other implementations last. A lint
+// that fails counts as one failed test, so that the last line tells the whole.
 import process from 'node:process';
 import { SetupError, main, say } from './lib/project.mjs';
-import { runLint } from './lint.mjs';
+import { ALL_LINTS, runLint } from './lint.mjs';
 import { ensureAddon, ensureModules } from './setup.mjs';
-import { conclude, runTests } from './test.mjs';
+import { conclude, ensurePeers, runTests } from './test.mjs';
 
 try {
   ensureModules();
-  const lints = runLint([]);
+  const lints = runLint(ALL_LINTS);
   // A build that fails has failed in the lint of the binding, too. It fails the tests of its
   // language, and those of the other run all the same.
   await main(ensureAddon);
-  const tests = await runTests(['rust', 'node']);
+  await main(ensurePeers);
+  const tests = await runTests(['rust', 'node', 'interop']);
   conclude({ ...tests, failed: tests.failed + lints });
 } catch (error) {
   if (error instanceof SetupError) say(error.message);

@@ -1,10 +1,11 @@
 // Runs the tests of both languages, shows them as they come, and ends with one line that counts.
 //
 //   npm test [-- --rust | --node [filter or file ...]]
+//   npm run interop [-- file ...]     beside other implementations, which it builds
 import { spawn } from 'node:child_process';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import { SetupError, isMain, main, root, say, tool } from './lib/project.mjs';
+import { SetupError, isMain, main, root, run, say, tool } from './lib/project.mjs';
 import { ensureAddon, ensureModules } from './setup.mjs';
 
 /** @typedef {{ passed: number, failed: number, skipped: number }} Counts */
@@ -61,14 +62,36 @@ const SUITES = {
       ]),
     read: readCargo,
   },
-  node: {
-    command: (/** @type {string[]} */ filter) => tool('ava', ['--tap', ...filter]),
-    read: readTap,
-  },
+  node: { command: specs('__test__/**/*.spec.ts'), read: readTap },
+  interop: { command: specs('interop/*.spec.ts'), read: readTap },
 };
 
 /**
- * @param {'rust' | 'node'} name
+ * The command that runs the specs of a pattern, or those that a filter names.
+ * @param {string} pattern
+ * @returns {(filter: string[]) => [string, string[]]}
+ */
+function specs(pattern) {
+  return (filter) => {
+    const named = filter.some((word) => !word.startsWith('-'));
+    return tool('ava', ['--tap', ...(named ? [] : [pattern]), ...filter]);
+  };
+}
+
+/** The original, a Rust crate that takes minutes to build and seconds to find built. */
+export function ensurePeers() {
+  say('building the original for the consistency tests (from scratch it takes some minutes)');
+  const manifest = ['--manifest-path', 'interop/aviso-peer/Cargo.toml'];
+  const args = ['build', '--release', '--locked', '--quiet', ...manifest];
+  if (!run('cargo', [...args, '--target-dir', 'target/aviso'])) {
+    throw new SetupError('the original could not be built, see above');
+  }
+}
+
+/** @typedef {'rust' | 'node' | 'interop'} Suite */
+
+/**
+ * @param {Suite} name
  * @param {string[]} filter
  * @returns {Promise<Counts>}
  */
@@ -105,7 +128,7 @@ async function runSuite(name, filter) {
 
 /**
  * Every suite, one after the other: they measure time and share two cores.
- * @param {('rust' | 'node')[]} names
+ * @param {Suite[]} names
  * @param {string[]} [filter]
  * @returns {Promise<Counts>}
  */
@@ -133,14 +156,19 @@ export function conclude({ passed, failed, skipped }) {
 
 if (isMain(import.meta.url)) {
   const args = process.argv.slice(2);
-  const [rust, node] = [args.includes('--rust'), args.includes('--node')];
-  const filter = args.filter((arg) => arg !== '--rust' && arg !== '--node');
+  const flags = /** @type {Suite[]} */ (Object.keys(SUITES)).filter((name) =>
+    args.includes(`--${name}`),
+  );
+  /** @type {Suite[]} */
+  const names = flags.length === 0 ? ['rust', 'node'] : flags;
+  const filter = args.filter((arg) => !Object.hasOwn(SUITES, arg.replace(/^--/, '')));
   await main(async () => {
-    if (filter.length > 0 && rust === node) {
+    if (filter.length > 0 && flags.length !== 1) {
       throw new SetupError('a filter needs to know its suite: npm test -- --rust <filter>');
     }
     ensureModules();
-    if (node || !rust) await ensureAddon();
-    conclude(await runTests(rust === node ? ['rust', 'node'] : [rust ? 'rust' : 'node'], filter));
+    if (names.some((name) => name !== 'rust')) await ensureAddon();
+    if (names.includes('interop')) ensurePeers();
+    conclude(await runTests(names, filter));
   });
 }

@@ -131,12 +131,12 @@ function checkRust(name, text) {
  */
 function checkScript(name, text) {
   const base = path.posix.basename(name);
-  const isTest = name.startsWith('__test__/');
+  const isTest = /^(?:__test__|interop)\//.test(name);
   if (!isTest) checkSize(name, text.split('\n').length - 1, LIMITS.ts);
   if (!/^[a-z0-9]+(?:[-.][a-z0-9]+)*\.[cm]?[jt]s$/.test(base)) {
     errors.push(`${name}: files are kebab-case`);
   }
-  if (!isTest && /\.spec\./.test(base)) errors.push(`${name}: specs live in __test__/`);
+  if (!isTest && /\.spec\./.test(base)) errors.push(`${name}: specs live in __test__/ or interop/`);
   const imports = isTest && /from 'ava'/.test(text) && !base.endsWith('.spec.ts');
   if (imports && /\btest(?:\.\w+)*\(/.test(text)) {
     errors.push(`${name}: a file with tests is named *.spec.ts, or nobody runs it`);

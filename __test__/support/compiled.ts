@@ -17,6 +17,8 @@ const OPTIONS: ts.CompilerOptions = {
   rewriteRelativeImportExtensions: true,
 };
 
+const FOLDERS = ['src', '__test__/support', '__test__/process-kill'];
+
 let directory: string | undefined;
 
 /** The compiled form of a file of this project, named relative to its root. */
@@ -36,7 +38,7 @@ function compileAll(): string {
   const loader = 'node_modules/node-gyp-build';
   symlinkSync(path.join(root, loader), path.join(target, loader));
   writeFileSync(path.join(target, 'package.json'), '{ "type": "module" }\n');
-  for (const folder of ['src', '__test__/support']) compileFolder(folder, target);
+  for (const folder of FOLDERS) compileFolder(folder, target);
   compileFile('index.ts', target);
   return target;
 }

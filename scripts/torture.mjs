@@ -1,0 +1,48 @@
+// The long form of the kill tests, for as long as one likes.
+//
+//   npm run torture -- --minutes N [--rust] [--node] [--interop]
+//
+// Rounds of the harnesses of both languages, and beside other implementations, take turns until
+// the time is over; without a choice all three. SEED= begins with that seed. What is wrong ends
+// it at once, with the seed of that round; the state file and the journal of the round are kept.
+import process from 'node:process';
+import { SetupError, main, run, say } from './lib/project.mjs';
+import { ensureAddon, ensureModules } from './setup.mjs';
+import { ensurePeers } from './test.mjs';
+
+const RUST = [
+  ...['test', '--package', 'tidemark-core', '--features', 'planted-bugs'],
+  ...['--test', 'process_kill_json_file', '--', '--nocapture'],
+];
+const PROGRAM = ['--import=tsx', '--no-warnings', 'interop/torture.ts'];
+
+/** @typedef {'rust' | 'node' | 'interop'} Harness */
+/** @type {Harness[]} */
+const HARNESSES = ['rust', 'node', 'interop'];
+
+/**
+ * Runs one harness for some minutes.
+ * @param {Harness} harness
+ * @param {number} minutes
+ */
+function torture(harness, minutes) {
+  say(`${harness}, for ${minutes.toFixed(1)} minutes`);
+  const held =
+    harness === 'rust'
+      ? run('cargo', RUST, { TIDEMARK_TORTURE_MINUTES: String(minutes) })
+      : run(process.execPath, [...PROGRAM, harness, String(minutes)]);
+  if (!held) throw new SetupError(`${harness}: something was lost, see above`);
+}
+
+await main(async () => {
+  const args = process.argv.slice(2);
+  const given = args.indexOf('--minutes');
+  const minutes = given < 0 ? 1 : Number(args[given + 1]);
+  if (!(minutes > 0)) throw new SetupError('usage: npm run torture -- --minutes N');
+  const chosen = HARNESSES.filter((harness) => args.includes(`--${harness}`));
+  const harnesses = chosen.length === 0 ? HARNESSES : chosen;
+  ensureModules();
+  if (harnesses.some((harness) => harness !== 'rust')) await ensureAddon();
+  if (harnesses.includes('interop')) ensurePeers();
+  for (const harness of harnesses) torture(harness, minutes / harnesses.length);
+});
