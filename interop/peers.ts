@@ -1,7 +1,6 @@
 // The other implementations: the original, a Rust crate, and one in Python.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import path from 'node:path';
-import process from 'node:process';
 import type { Value } from '../__test__/process-kill/history.ts';
 import type { Kind } from '../__test__/process-kill/round.ts';
 import { root } from '../__test__/support/compiled.ts';
@@ -9,13 +8,8 @@ import { root } from '../__test__/support/compiled.ts';
 /** A program that speaks the protocol of the peers. */
 export type Program = readonly [string, ...string[]];
 
-/** The original: the `aviso` crate, built by scripts/interop.mjs. */
-export const AVISO: Program = [
-  path.join(
-    process.env['CARGO_TARGET_DIR'] ?? path.join(root, 'target/aviso'),
-    'release/aviso-peer',
-  ),
-];
+/** The original: the `aviso` crate, built by `npm run interop`. */
+export const AVISO: Program = [path.join(root, 'target/aviso/release/aviso-peer')];
 /** Written from docs/format/state-file.md, with Python's standard library. */
 export const PYTHON: Program = ['python3', path.join(root, 'interop/python-peer.py')];
 

@@ -29,8 +29,8 @@ const NOT_OURS = new Set([
 ]);
 /** Generated, or not our words. */
 const GENERATED = /^(?:Cargo\.lock|package-lock\.json|LICENSE|binding\/.*|.*\/fixtures\/.*)$/;
-const CODE = /\.(?:rs|ts|cts|mjs|js)$/;
-const SOURCE = /\.(?:rs|ts|cts|mjs|js|json|toml|yml|yaml)$|^\.ci\/run$/;
+const CODE = /\.(?:rs|ts|cts|mjs|js|py|c)$/;
+const SOURCE = /\.(?:rs|ts|cts|mjs|js|py|c|json|toml|yml|yaml)$|^\.ci\/run$/;
 /** This file has to spell what it forbids. */
 const SELF = 'scripts/tidy.mjs';
 
