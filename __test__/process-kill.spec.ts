@@ -8,8 +8,11 @@ import { Random, seed } from './support/random.ts';
 import { tempDir } from './support/temp-dir.ts';
 
 const ROUNDS_TO_CONVICT = 20;
+/** A busy machine takes longer; only a hang takes so long. */
+const PATIENCE_MS = 600_000;
 
 test('nothing acknowledged is lost to SIGKILL, whatever phase of a commit it finds', async (t) => {
+  t.timeout(PATIENCE_MS);
   const tally = await runRound({
     seed,
     directory: tempDir(t),
@@ -25,6 +28,7 @@ test('nothing acknowledged is lost to SIGKILL, whatever phase of a commit it fin
 });
 
 test('writers whose lock locks nothing are convicted: the harness notices', async (t) => {
+  t.timeout(PATIENCE_MS);
   const library = buildPhaseWatch(tempDir(t));
   const random = new Random(seed);
   // One lost update is enough, and soon comes; that none comes in many rounds is a failure.

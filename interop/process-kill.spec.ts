@@ -11,10 +11,13 @@ import { aviso, python } from './peers.ts';
 
 const ROUNDS = 3;
 const ROUNDS_TO_CONVICT = 20;
+/** A busy machine takes longer; only a hang takes so long. */
+const PATIENCE_MS = 600_000;
 /** The original's own temporaries; ours sweeps them when they are an hour old. */
 const mayLeave = /^\.atomicwrite/;
 
 test('three implementations on one file lose nothing, killed at any moment', async (t) => {
+  t.timeout(PATIENCE_MS);
   const library = buildPhaseWatch(tempDir(t));
   const random = new Random(seed);
   const total = new Tally();
@@ -34,6 +37,7 @@ test('three implementations on one file lose nothing, killed at any moment', asy
 });
 
 test('beside a writer whose lock locks nothing, the losses of the others are found', async (t) => {
+  t.timeout(PATIENCE_MS);
   const library = buildPhaseWatch(tempDir(t));
   const random = new Random(seed);
   for (let round = 1; round <= ROUNDS_TO_CONVICT; round += 1) {

@@ -8,7 +8,7 @@ import type { Kind } from './round.ts';
 import type { WriterConfig } from './writer.ts';
 
 /** A writer that lives so long is stuck: its fate never came. Nothing else is decided by it. */
-const HANG_MS = 60_000;
+const HANG_MS = 240_000;
 
 /** Where a life is led. */
 export interface Place {
