@@ -64,6 +64,15 @@ pub fn write_file_atomic(
         Err(os) if os.is_not_found() => None,
         Err(os) => return Err(Error::os("look at", &real.file, os)),
     };
+    // Opened before anything changes: without permission or descriptors this is a definite failure.
+    let directory = match options.durable {
+        true => Some(
+            storage
+                .open_dir(Site::DirectoryOpen, &real.directory)
+                .map_err(|os| Error::os("open the directory", &real.directory, os))?,
+        ),
+        false => None,
+    };
     let mode = options.mode.unwrap_or(NEW_FILE_MODE);
     let temporary = Temporary::create(storage, &real.directory, mode)?;
     if let Some(mut replaced) = replaced {
@@ -75,9 +84,9 @@ pub fn write_file_atomic(
         temporary.sync(Site::AtomicSync)?;
     }
     drop(temporary.rename(Site::AtomicRename, &real.file)?);
-    if options.durable {
-        storage
-            .sync_dir(Site::AtomicSyncDir, &real.directory)
+    if let Some(directory) = directory {
+        directory
+            .sync_all(Site::AtomicSyncDir)
             .map_err(|os| Error::os("sync the directory", &real.directory, os).indeterminate())?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tidemark_storage::{File, FileSystem, Open, OsError, Result, Site, Stat, Storage};
+use tidemark_storage::{Access, File, FileSystem, Open, OsError, Result, Site, Stat, Storage};
 
 use crate::call::At;
 use crate::file::SimFile;
@@ -68,6 +68,15 @@ impl Storage for SimStorage {
     fn read_dir(&self, site: Site, path: &Path) -> Result<Vec<OsString>> {
         let at = self.at(site, "read_dir", "getdents", Some(path));
         self.world.call(&at, |turn| turn.disk.find_directory(path).map(|id| turn.disk.list(id)))
+    }
+
+    fn open_dir(&self, site: Site, path: &Path) -> Result<Box<dyn File>> {
+        let at = self.at(site, "open_dir", "open", Some(path));
+        let handle = self.world.call(&at, |turn| {
+            let node = turn.disk.find_directory(path)?;
+            Ok(turn.add_handle(self.pid, node, Access::Read, path.to_owned()))
+        })?;
+        Ok(Box::new(SimFile::new(self.world.clone(), self.pid, handle, path.to_owned())))
     }
 
     fn sync_dir(&self, site: Site, path: &Path) -> Result<()> {

@@ -35,6 +35,9 @@ sites! {
     /// Freeing the lock.
     LockRelease,
 
+    /// Opening a directory that will be synced.
+    DirectoryOpen,
+
     /// Drawing a temporary name.
     TempName,
     /// Making the temporary file.

@@ -47,6 +47,13 @@ pub trait Storage: Debug + Send + Sync {
     /// Whatever `open` and `getdents` answer.
     fn read_dir(&self, site: Site, path: &Path) -> Result<Vec<OsString>>;
 
+    /// Opens a directory, so that [`File::sync_all`] brings its names to the medium later. What
+    /// must not fail halfway opens it before it changes anything.
+    ///
+    /// # Errors
+    /// Whatever `open` answers; `EACCES` where the directory may not be read.
+    fn open_dir(&self, site: Site, path: &Path) -> Result<Box<dyn File>>;
+
     /// Brings the names in a directory to the medium: without it, a create, rename or unlink may
     /// be undone by a power cut.
     ///

@@ -60,6 +60,12 @@ impl Storage for Hooked {
         self.ask(site).and_then(|()| RealStorage.read_dir(site, path))
     }
 
+    fn open_dir(&self, site: Site, path: &Path) -> Result<Box<dyn File>> {
+        self.ask(site)?;
+        let file = RealStorage.open_dir(site, path)?;
+        Ok(Box::new(HookedFile { file, hooked: self.clone() }))
+    }
+
     fn sync_dir(&self, site: Site, path: &Path) -> Result<()> {
         self.ask(site).and_then(|()| RealStorage.sync_dir(site, path))
     }

@@ -83,6 +83,10 @@ impl Storage for RealStorage {
         Ok(names)
     }
 
+    fn open_dir(&self, _site: Site, path: &Path) -> Result<Box<dyn File>> {
+        Ok(Box::new(RealFile::new(open_directory(path)?)))
+    }
+
     fn sync_dir(&self, _site: Site, path: &Path) -> Result<()> {
         fs::fsync(open_directory(path)?).map_err(at("fsync"))
     }

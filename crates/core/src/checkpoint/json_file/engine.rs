@@ -225,6 +225,7 @@ impl JsonFileEngine {
         if self.has(Bug::InPlace) {
             return self.write_in_place(json);
         }
+        let directory = reader.open_dir()?;
         let temporary =
             Temporary::create(&reader.storage, &reader.directory, self.options.get().mode)?;
         if let Some(replaced) = &replaced {
@@ -240,7 +241,7 @@ impl JsonFileEngine {
         reader.commit_renames(written.id);
         let file = temporary.rename(Site::JsonRename, &reader.path)?;
         // From here on the disk has changed: whatever fails leaves the outcome unknown.
-        let known = self.sync_name(&written, file)?;
+        let known = self.sync_name(directory.as_ref(), &written, file)?;
         let took = reader.storage.monotonic().saturating_sub(began);
         reader.metrics.sync_us.record(took);
         if took.as_secs() >= 1 {
@@ -252,10 +253,16 @@ impl JsonFileEngine {
     }
 
     /// Makes the rename durable, and remembers the file by what it is from now on.
-    fn sync_name(&self, written: &Stat, file: Box<dyn File>) -> Result<Known> {
+    fn sync_name(
+        &self,
+        directory: &dyn File,
+        written: &Stat,
+        file: Box<dyn File>,
+    ) -> Result<Known> {
         let reader = &self.reader;
         if !self.has(Bug::NoDirectorySync) {
-            let sync = || reader.sync_dir(Site::JsonSyncDir).map_err(Error::indeterminate);
+            let sync =
+                || reader.sync_dir(directory, Site::JsonSyncDir).map_err(Error::indeterminate);
             reader.sync_or_poison(sync).map_err(Error::indeterminate)?;
             reader.metrics.directory_syncs.add(1);
         }
@@ -282,7 +289,7 @@ impl JsonFileEngine {
         file.write_all(Site::TempWrite, json, 0).map_err(failed)?;
         file.sync_all(Site::JsonSync).map_err(failed)?;
         let written = file.stat(Site::JsonStat).map_err(failed)?;
-        self.sync_name(&written, file)
+        self.sync_name(reader.open_dir()?.as_ref(), &written, file)
     }
 
     /// Shows the readers of this process what is durable now.

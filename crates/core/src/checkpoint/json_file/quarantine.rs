@@ -42,9 +42,10 @@ impl Quarantine {
     /// Moves the file aside, durably, before anything takes its place.
     pub(super) fn move_aside(&mut self, reader: &JsonFileReader) -> Result<()> {
         let target = self.free_name(reader)?;
+        let directory = reader.open_dir()?;
         let failed = |os| Error::os("move into quarantine", &reader.path, os);
         reader.storage.rename(Site::JsonQuarantine, &reader.path, &target).map_err(failed)?;
-        reader.sync_or_poison(|| reader.sync_dir(Site::JsonQuarantine))?;
+        reader.sync_or_poison(|| reader.sync_dir(directory.as_ref(), Site::JsonQuarantine))?;
         self.report.lock().unwrap_or_else(PoisonError::into_inner).quarantined.push(target.clone());
         let path = reader.path.clone();
         reader.tell(&[Event::Quarantined { path, quarantine: target }]);

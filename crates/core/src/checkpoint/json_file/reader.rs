@@ -278,6 +278,7 @@ impl JsonFileReader {
     /// Makes sure that a file which somebody else wrote survives a power cut under its name
     /// (JF-3). A failure poisons: a second sync that succeeds would prove nothing.
     pub(super) fn prove(&self, known: &Known) -> Result<()> {
+        let directory = self.open_dir()?;
         self.metrics.file_syncs.add(1);
         self.metrics.directory_syncs.add(1);
         self.sync_or_poison(|| {
@@ -285,14 +286,20 @@ impl JsonFileReader {
                 .file
                 .sync_all(Site::JsonTrust)
                 .map_err(|os| Error::os("sync what another process wrote to", &self.path, os))?;
-            self.sync_dir(Site::JsonTrustDir)
+            self.sync_dir(directory.as_ref(), Site::JsonTrustDir)
         })
     }
 
-    pub(super) fn sync_dir(&self, site: Site) -> Result<()> {
+    /// Opens the directory, to sync it. Who changes it opens it before that: without permission or
+    /// descriptors that is a definite failure, and not one that poisons.
+    pub(super) fn open_dir(&self) -> Result<Box<dyn File>> {
         self.storage
-            .sync_dir(site, &self.directory)
-            .map_err(|os| Error::os("sync the directory", &self.directory, os))
+            .open_dir(Site::DirectoryOpen, &self.directory)
+            .map_err(|os| Error::os("open the directory", &self.directory, os))
+    }
+
+    pub(super) fn sync_dir(&self, directory: &dyn File, site: Site) -> Result<()> {
+        directory.sync_all(site).map_err(|os| Error::os("sync the directory", &self.directory, os))
     }
 
     /// Makes sure that the file is missing on the medium too: before that is reported (JF-3), and
@@ -300,8 +307,9 @@ impl JsonFileReader {
     /// may have died before that was durable, and the new one would come to lie over it (JF-10). A
     /// failure poisons, as in [`Self::prove`].
     pub(super) fn prove_missing(&self) -> Result<()> {
+        let directory = self.open_dir()?;
         self.metrics.directory_syncs.add(1);
-        self.sync_or_poison(|| self.sync_dir(Site::JsonTrustDir))
+        self.sync_or_poison(|| self.sync_dir(directory.as_ref(), Site::JsonTrustDir))
     }
 
     /// Shows a proven file, unless the view changed since the epoch, or is about to.
