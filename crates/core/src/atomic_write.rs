@@ -65,14 +65,9 @@ pub fn write_file_atomic(
         Err(os) => return Err(Error::os("look at", &real.file, os)),
     };
     // Opened before anything changes: without permission or descriptors this is a definite failure.
-    let directory = match options.durable {
-        true => Some(
-            storage
-                .open_dir(Site::DirectoryOpen, &real.directory)
-                .map_err(|os| Error::os("open the directory", &real.directory, os))?,
-        ),
-        false => None,
-    };
+    let open = || storage.open_dir(Site::DirectoryOpen, &real.directory);
+    let directory = options.durable.then(open).transpose();
+    let directory = directory.map_err(|os| Error::os("open the directory", &real.directory, os))?;
     let mode = options.mode.unwrap_or(NEW_FILE_MODE);
     let temporary = Temporary::create(storage, &real.directory, mode)?;
     if let Some(mut replaced) = replaced {
