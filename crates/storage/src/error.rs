@@ -35,6 +35,8 @@ impl OsError {
     pub const EISDIR: i32 = rustix::io::Errno::ISDIR.raw_os_error();
     /// `ELOOP`: a symbolic link where none may be, or a cycle of them.
     pub const ELOOP: i32 = rustix::io::Errno::LOOP.raw_os_error();
+    /// `ENOMEM`: the process may have no more memory.
+    pub const ENOMEM: i32 = rustix::io::Errno::NOMEM.raw_os_error();
     /// `EACCES`: the mode of the file or of a directory forbids it.
     pub const EACCES: i32 = rustix::io::Errno::ACCESS.raw_os_error();
     /// `EPERM`: only a more privileged user may do this.

@@ -265,7 +265,12 @@ impl JsonFileReader {
             return Err(too_large());
         }
         let size = usize::try_from(stat.size_bytes).map_err(|_| too_large())?;
-        let mut bytes = vec![0; size];
+        let mut bytes = Vec::new();
+        // A process may have less memory than the file has bytes; that must not end it.
+        bytes.try_reserve_exact(size).map_err(|_| {
+            Error::os("find memory for", &self.path, OsError::new(OsError::ENOMEM, "malloc"))
+        })?;
+        bytes.resize(size, 0);
         let count = file
             .read_full(Site::JsonRead, &mut bytes, 0)
             .map_err(|os| Error::os("read", &self.path, os))?;
