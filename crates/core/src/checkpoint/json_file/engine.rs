@@ -80,7 +80,9 @@ impl JsonFileEngine {
         options: SharedOptions,
         quarantine: Quarantine,
     ) -> Self {
-        let lock = LockFile::new(&reader.storage, lock_path, options.get().mode);
+        // Its owner must be able to open it again, whatever mode the state file is to have.
+        let lock_mode = options.get().mode | 0o600;
+        let lock = LockFile::new(&reader.storage, lock_path, lock_mode);
         let reader = Arc::clone(reader);
         Self { reader, lock, options, quarantine, writes_until_sweep: 0, bug: None }
     }
