@@ -163,7 +163,8 @@ pub(crate) fn sweep(storage: &dyn Storage, directory: &Path) -> Swept {
     swept
 }
 
-fn is_temporary(name: &OsStr) -> bool {
+/// Whether a sweep takes what has this name for a temporary.
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
     let random = name
         .to_str()
         .and_then(|name| name.strip_prefix(PREFIX))
@@ -173,6 +174,10 @@ fn is_temporary(name: &OsStr) -> bool {
 
 fn remove_stray(storage: &dyn Storage, path: &Path) -> bool {
     let locked = || -> Result<bool, OsError> {
+        // What is no file is not ours, and not even opened.
+        if storage.stat_link(Site::SweepLock, path)?.kind != FileKind::Regular {
+            return Ok(false);
+        }
         let file = storage.open(Site::SweepLock, path, Open::READ)?;
         let stat = file.stat(Site::SweepLock)?;
         if stat.kind != FileKind::Regular || !file.try_lock(Site::SweepLock, LockMode::Exclusive)? {

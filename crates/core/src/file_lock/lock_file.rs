@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tidemark_storage::{File, FileId, FileKind, LockMode, Open, OsError, Site, Storage};
+use tidemark_storage::{File, FileId, FileKind, LockMode, Open, OsError, Site, Stat, Storage};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::group_commit::LockWait;
@@ -90,25 +90,28 @@ impl LockFile {
         }
         let file = self.open_or_create()?;
         let stat = file.stat(Site::LockOpen).map_err(|os| Error::os("look at", &self.path, os))?;
-        if stat.kind != FileKind::Regular {
-            let message =
-                format!("the lock file {} is not a regular file; remove it", self.path.display());
-            return Err(Error::invalid_argument(message).at(&self.path));
-        }
+        self.check_regular(&stat)?;
         Ok(Arc::clone(self.file.insert(Arc::from(file))))
+    }
+
+    fn check_regular(&self, stat: &Stat) -> Result<()> {
+        if stat.kind == FileKind::Regular {
+            return Ok(());
+        }
+        let message =
+            format!("the lock file {} is not a regular file; remove it", self.path.display());
+        Err(Error::invalid_argument(message).at(&self.path))
     }
 
     fn open_or_create(&self) -> Result<Box<dyn File>> {
         for _ in 0..ATTEMPTS_MAX {
+            // What is no file is not even opened: a FIFO would wake who waits at its other end, a
+            // device may do anything, and a socket answers with an error that tells nothing.
+            if let Ok(stat) = self.storage.stat_link(Site::LockOpen, &self.path) {
+                self.check_regular(&stat)?;
+            }
             match self.storage.open(Site::LockOpen, &self.path, Open::READ_WRITE) {
                 Err(os) if os.is_not_found() => {}
-                Err(os) if matches!(os.errno, OsError::EISDIR | OsError::ELOOP) => {
-                    return Err(Error::invalid_argument(format!(
-                        "the lock file {} is not a regular file; remove it",
-                        self.path.display()
-                    ))
-                    .at(&self.path));
-                }
                 opened => return opened.map_err(|os| Error::os("open", &self.path, os)),
             }
             let how = Open::new_file(self.mode);

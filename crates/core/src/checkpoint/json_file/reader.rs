@@ -211,6 +211,9 @@ impl JsonFileReader {
         let failed = |os| Error::os("look at", &self.path, os);
         match self.storage.stat_link(Site::JsonStat, &self.path) {
             Ok(stat) if self.is_known(Identity::of(&stat)) => return Ok(Found::Same),
+            // What is no file is not even opened: to open a device may do something.
+            Ok(stat) if stat.kind != FileKind::Symlink => self.check_regular(&stat)?,
+            // To open a link answers ELOOP, which says more.
             Ok(_) => {}
             Err(os) if os.is_not_found() => return self.missing(),
             Err(os) => return Err(failed(os)),
@@ -248,11 +251,16 @@ impl JsonFileReader {
         }
     }
 
-    fn read(&self, file: &dyn File, stat: &Stat) -> Result<Vec<u8>> {
-        if stat.kind != FileKind::Regular {
-            let message = format!("{} is not a regular file any more", self.path.display());
-            return Err(Error::invalid_argument(message).at(&self.path));
+    fn check_regular(&self, stat: &Stat) -> Result<()> {
+        if stat.kind == FileKind::Regular {
+            return Ok(());
         }
+        let message = format!("{} is not a regular file any more", self.path.display());
+        Err(Error::invalid_argument(message).at(&self.path))
+    }
+
+    fn read(&self, file: &dyn File, stat: &Stat) -> Result<Vec<u8>> {
+        self.check_regular(stat)?;
         let too_large = || {
             let message = format!(
                 "{} has {} bytes; a state file has at most {FILE_BYTES_MAX}",
