@@ -3,7 +3,7 @@
 //! Symbolic links are resolved once, when a store is opened: lock file and temporaries lie beside
 //! the real file, so that every path to it leads to the same lock.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use tidemark_storage::{FileKind, FileSystem, FileSystemClass, OsError, Site, Sto
 use crate::checkpoint::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::registry::StoreId;
+use crate::temporary;
 
 /// A file that exists or could be made, by its real path.
 #[derive(Clone, Debug)]
@@ -38,6 +39,7 @@ impl RealPath {
             Err(os) => return Err(Error::os("look at", path, os)),
         };
         let name = file.file_name().map(OsString::from).ok_or_else(|| not_a_file(path))?;
+        check_name(path, &name)?;
         let parent = match file.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -75,8 +77,18 @@ fn check(path: &Path) -> Result<()> {
     if bytes.contains(&0) {
         return Err(Error::invalid_argument("the path contains a NUL character"));
     }
-    if bytes.ends_with(b"/") || path.file_name().is_none() {
+    // The path type forgets a last dot, with which the system follows a directory only.
+    if bytes.ends_with(b"/") || bytes.ends_with(b"/.") || path.file_name().is_none() {
         return Err(not_a_file(path));
+    }
+    Ok(())
+}
+
+/// Refuses the names of temporaries: the next write in the directory would sweep the file.
+fn check_name(path: &Path, name: &OsStr) -> Result<()> {
+    if temporary::is_temporary(name) {
+        let message = format!("{} has the name of a temporary file; use another", path.display());
+        return Err(Error::invalid_argument(message).at(path));
     }
     Ok(())
 }

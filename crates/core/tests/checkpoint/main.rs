@@ -3,6 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "tests look at the disk from outside")]
 
 #[cfg(test)]
+mod bad_directory;
+#[cfg(test)]
+mod bad_places;
+#[cfg(test)]
 mod edge_cases;
 #[cfg(test)]
 mod faults;
