@@ -37,7 +37,8 @@ export interface FileLockOptions extends FileLockTryOptions {
 export class FileLock implements AsyncDisposable {
   readonly #handle: ExternalObject<LockHandle>;
 
-  private constructor(handle: ExternalObject<LockHandle>) {
+  private constructor(token: symbol, handle: ExternalObject<LockHandle>) {
+    validate.calledByUs(token, 'FileLock.acquire(path) or tryAcquire(path)');
     this.#handle = handle;
   }
 
@@ -62,7 +63,7 @@ export class FileLock implements AsyncDisposable {
       withdraw: (ticket: number) => native.fileLockWithdraw(hub.native, ticket),
     };
     const [handle] = await perform(operation, validate.signal(given.signal));
-    return new FileLock(handle as ExternalObject<LockHandle>);
+    return new FileLock(validate.ours, handle as ExternalObject<LockHandle>);
   }
 
   /**
@@ -78,7 +79,9 @@ export class FileLock implements AsyncDisposable {
     const given = validate.options<FileLockTryOptions>(options, 'the options', known);
     const { file, shared, allowNetworkFs } = validated(path, given);
     const [handle] = unwrap(native.fileLockTryAcquire(hub.native, file, shared, allowNetworkFs));
-    return handle === undefined ? null : new FileLock(handle as ExternalObject<LockHandle>);
+    return handle === undefined
+      ? null
+      : new FileLock(validate.ours, handle as ExternalObject<LockHandle>);
   }
 
   /** Frees the lock; once is enough. */

@@ -66,7 +66,7 @@ export class JsonFileStore extends NativeCheckpointStore {
     };
     const signal = validate.signal(given.signal);
     const opened = await NativeCheckpointStore.opening(start, signal);
-    const store = new JsonFileStore(opened);
+    const store = new JsonFileStore(validate.ours, opened);
     if (opened.damaged) {
       try {
         await store.repair(signal);

@@ -1,6 +1,7 @@
 import { hub } from './hub.ts';
 import { NativeCheckpointStore } from './native-checkpoint-store.ts';
 import { native } from './native.ts';
+import * as validate from './validate.ts';
 
 /** Checkpoints in memory, for tests: the same interface, and nothing survives the process. */
 export class MemoryStore extends NativeCheckpointStore {
@@ -9,7 +10,7 @@ export class MemoryStore extends NativeCheckpointStore {
     const start = (ticket: number): void => {
       native.memoryStoreOpen(hub.native, ticket);
     };
-    return new MemoryStore(await NativeCheckpointStore.opening(start, undefined));
+    return new MemoryStore(validate.ours, await NativeCheckpointStore.opening(start, undefined));
   }
 
   protected override checkPrefix(): void {

@@ -63,8 +63,9 @@ export abstract class NativeCheckpointStore
   };
   #closing: Promise<void> | undefined;
 
-  protected constructor(opened: Opened) {
+  protected constructor(token: symbol, opened: Opened) {
     super();
+    validate.calledByUs(token, 'open() of its class');
     this.#id = opened.id;
     this.#handle = opened.handle;
     this.#submissions = new Submissions((ticket) => native.storeWithdraw(opened.handle, ticket));

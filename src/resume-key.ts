@@ -42,14 +42,15 @@ export class ResumeKey {
   declare readonly name?: string;
 
   static {
-    create = (digest, name) => new ResumeKey(digest, name);
+    create = (digest, name) => new ResumeKey(validate.ours, digest, name);
     digestOf = (key) => {
       if (typeof key === 'object' && key !== null && #digest in key) return key.#digest;
       throw typeError('the key must be a ResumeKey; make one with ResumeKey.named(name)');
     };
   }
 
-  private constructor(digest: Uint8Array, name: string | undefined) {
+  private constructor(token: symbol, digest: Uint8Array, name: string | undefined) {
+    validate.calledByUs(token, 'ResumeKey.named(name), fromHex(hex) or derive(source)');
     this.#digest = digest;
     this.hex = Buffer.from(digest).toString('hex');
     if (name !== undefined) this.name = name;
@@ -64,7 +65,7 @@ export class ResumeKey {
    */
   static named(name: string): ResumeKey {
     const digest = unwrap(native.resumeKeyNamed(validate.text(name, 'the name')));
-    return new ResumeKey(digest, name);
+    return create(digest, name);
   }
 
   /**
@@ -74,10 +75,7 @@ export class ResumeKey {
    * @throws TypeError code TIDEMARK_INVALID_ARGUMENT for anything else.
    */
   static fromHex(hex: string): ResumeKey {
-    return new ResumeKey(
-      unwrap(native.resumeKeyFromHex(validate.text(hex, 'the hex form'))),
-      undefined,
-    );
+    return create(unwrap(native.resumeKeyFromHex(validate.text(hex, 'the hex form'))));
   }
 
   /**
@@ -102,7 +100,7 @@ export class ResumeKey {
         ? undefined
         : validate.text(schemaFingerprint, 'schemaFingerprint'),
     );
-    return new ResumeKey(unwrap(digest), undefined);
+    return create(unwrap(digest));
   }
 
   /** Whether both are the same key; names do not count. */

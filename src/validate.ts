@@ -4,10 +4,19 @@ import { rangeError, typeError } from './errors.ts';
 const UINT64_MAX = 2n ** 64n - 1n;
 const UINT32_MAX = 2 ** 32 - 1;
 
+/** Known to this package alone. */
+export const ours: unique symbol = Symbol('ours');
+
+/** Fails unless a constructor was called by this package; anything may call it in JavaScript. */
+export function calledByUs(token: unknown, instead: string): void {
+  if (token !== ours) throw typeError(`there is no public constructor: call ${instead}`);
+}
+
 /** How a value looks in a message. */
 function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 80));
   if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'function') return 'a function';
   return typeof value === 'object' && value !== null ? 'an object' : String(value);
 }
 
@@ -45,8 +54,10 @@ export function options<T extends object>(
   known: readonly (keyof T & string)[],
 ): T {
   if (value === undefined) return {} as T;
-  if (typeof value !== 'object' || value === null) {
-    throw typeError(`${name} must be an object, not ${show(value)}`);
+  // A signal in the place of { signal } has no known option either, and would abort nothing.
+  const mistaken = Array.isArray(value) || value instanceof AbortSignal;
+  if (typeof value !== 'object' || value === null || mistaken) {
+    throw typeError(`${name} must be an object of options, not ${show(value)}`);
   }
   for (const option of Object.keys(value)) {
     if (!(known as readonly string[]).includes(option)) {
