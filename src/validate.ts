@@ -105,8 +105,15 @@ export function word<const T extends string>(
 
 /** An `AbortSignal`, if one is given. */
 export function signal(value: unknown): AbortSignal | undefined {
-  if (value !== undefined && !(value instanceof AbortSignal)) {
-    throw typeError(`signal must be an AbortSignal, not ${show(value)}`);
+  if (value === undefined || isSignal(value)) return value;
+  throw typeError(`signal must be an AbortSignal, not ${show(value)}`);
+}
+
+/** Whether it is a signal, and does not merely inherit from one: then its members throw. */
+function isSignal(value: unknown): value is AbortSignal {
+  try {
+    return value instanceof AbortSignal && typeof value.aborted === 'boolean';
+  } catch {
+    return false;
   }
-  return value;
 }
