@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { isUint8Array } from 'node:util/types';
 import { typeError } from './errors.ts';
 import { hub, perform } from './hub.ts';
 import { native } from './native.ts';
@@ -38,10 +39,8 @@ export async function writeFileAtomic(
   const file = validate.text(path, 'the path');
   const bytes = toBytes(data);
   const durable = validate.flag(given.durable, 'durable', true);
-  const mode =
-    given.mode === undefined
-      ? undefined
-      : validate.integer(given.mode, 'mode', { max: 0o777, otherwise: 0o600 });
+  const { mode } = given;
+  validate.integer(mode, 'mode', { max: 0o777, otherwise: 0o600 });
   const operation = {
     start(ticket: number): void {
       native.writeFileAtomic(hub.native, ticket, file, bytes, mode, durable);
@@ -53,6 +52,7 @@ export async function writeFileAtomic(
 
 function toBytes(data: unknown): Uint8Array {
   if (typeof data === 'string') return Buffer.from(validate.text(data, 'the data'));
-  if (data instanceof Uint8Array) return data;
+  // By what it is, not by its prototype: one of another realm is one, a proxy is none.
+  if (isUint8Array(data)) return data;
   throw typeError('the data must be a string or a Uint8Array');
 }
