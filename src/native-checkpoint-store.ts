@@ -180,10 +180,9 @@ export abstract class NativeCheckpointStore
     options: { readonly ifSequence?: bigint | number; readonly signal?: AbortSignal } = {},
   ): Promise<DeleteOutcome> {
     validate.options(options, 'the options of delete', ['ifSequence', 'signal']);
+    const { ifSequence } = options;
     const condition =
-      options.ifSequence === undefined
-        ? undefined
-        : validate.uint64(options.ifSequence, 'ifSequence');
+      ifSequence === undefined ? undefined : validate.uint64(ifSequence, 'ifSequence');
     const signal = validate.signal(options.signal);
     const [outcome] = await this.#delete([[key, condition]], signal);
     return outcome as DeleteOutcome;
@@ -206,9 +205,11 @@ export abstract class NativeCheckpointStore
     } = {},
   ): AsyncGenerator<[ResumeKey, Checkpoint], void, undefined> {
     validate.options(options, 'the options of entries', ['prefix']);
-    const prefix =
-      options.prefix === undefined ? undefined : validate.text(options.prefix, 'prefix');
-    if (prefix !== undefined) this.checkPrefix();
+    const { prefix } = options;
+    if (prefix !== undefined) {
+      validate.text(prefix, 'prefix');
+      this.checkPrefix();
+    }
     for (const entry of await this.#entries()) {
       this.#checkOpen();
       if (prefix === undefined || entry[0].name?.startsWith(prefix) === true) yield entry;
