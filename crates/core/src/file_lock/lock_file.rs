@@ -43,7 +43,7 @@ impl LockFile {
             if !file.try_lock(Site::LockAcquire, mode).map_err(failed)? {
                 let (path, held) = (self.path.clone(), Arc::clone(&file));
                 let late = move || timeout(&path, held.lock_holder(Site::LockAcquire));
-                wait.during(late, || file.lock(Site::LockAcquire, mode)).map_err(failed)?;
+                wait.during(late, || file.lock(Site::LockAcquire, mode))?.map_err(failed)?;
             }
             if !self.verify || self.keep_if_current(file.as_ref())? {
                 return Ok(());

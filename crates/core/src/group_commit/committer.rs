@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::queue::{LockWait, Next, Shared, TimeoutError, WaitPort, Waiting, Watchdog};
 use super::{Engine, Outbox, watchdog};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The body of the commit thread. A panic of the engine poisons the store and ends the thread;
 /// what was in the commit settles as its receipts are dropped (GC-1).
@@ -90,18 +90,18 @@ fn reject_poisoned<Op, T>(shared: &Shared<Op, T>) {
 struct Port<Op, T>(Arc<Shared<Op, T>>);
 
 impl<Op: Send + 'static, T: Send + 'static> WaitPort for Port<Op, T> {
-    fn begin(&self, timeout: TimeoutError) {
+    fn begin(&self, timeout: TimeoutError) -> Result<()> {
         let shared = &self.0;
         let since = shared.storage.monotonic();
         let mut queue = shared.lock();
-        queue.waiting = Some(Waiting { timeout, since });
         if queue.watchdog == Watchdog::NotStarted {
             let thread = Arc::clone(shared);
-            // Without a thread nobody times out; the next wait tries to start it again.
-            if super::spawn("tidemark-watch", move || watchdog::run(&thread)).is_ok() {
-                queue.watchdog = Watchdog::Idle;
-            }
-        } else if queue.watchdog.misses(queue.earliest_deadline()) {
+            // Without it nobody would time out: better not to wait. The next wait tries again.
+            super::spawn("tidemark-watch", move || watchdog::run(&thread))?;
+            queue.watchdog = Watchdog::Idle;
+        }
+        queue.waiting = Some(Waiting { timeout, since });
+        if queue.watchdog.misses(queue.earliest_deadline()) {
             shared.watch.notify_one();
         }
         // Who has closed the store does not wait for this lock (GC-8).
@@ -110,6 +110,7 @@ impl<Op: Send + 'static, T: Send + 'static> WaitPort for Port<Op, T> {
         for done in told {
             done();
         }
+        Ok(())
     }
 
     fn end(&self) {

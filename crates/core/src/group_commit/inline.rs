@@ -62,6 +62,9 @@ impl<T: Send, F: Fn(usize, &Result<T>) + Send + Sync> Sink<T> for Ledger<T, F> {
 struct NoWatchdog;
 
 impl WaitPort for NoWatchdog {
-    fn begin(&self, _timeout: Arc<dyn Fn() -> Error + Send + Sync>) {}
+    fn begin(&self, _timeout: Arc<dyn Fn() -> Error + Send + Sync>) -> Result<()> {
+        Ok(())
+    }
+
     fn end(&self) {}
 }

@@ -370,8 +370,9 @@ fn call(done: Box<dyn FnOnce() + Send>) {
 
 /// Tells the watchdog that the commit thread waits for a lock.
 pub(super) trait WaitPort: Send + Sync {
-    /// The wait begins; `timeout` makes the error of a ticket whose deadline passes.
-    fn begin(&self, timeout: Arc<dyn Fn() -> Error + Send + Sync>);
+    /// The wait begins, if tickets can time out meanwhile; `timeout` makes the error of one whose
+    /// deadline passes.
+    fn begin(&self, timeout: Arc<dyn Fn() -> Error + Send + Sync>) -> Result<()>;
     /// The wait is over.
     fn end(&self);
 }
@@ -381,15 +382,18 @@ pub struct LockWait(pub(super) Arc<dyn WaitPort>);
 
 impl LockWait {
     /// Runs `block` while tickets may time out with the error that `timeout` makes (GC-6).
+    ///
+    /// # Errors
+    /// `TIDEMARK_IO` if the system gives no thread to see to that; `block` was not run.
     pub fn during<R>(
         &self,
         timeout: impl Fn() -> Error + Send + Sync + 'static,
         block: impl FnOnce() -> R,
-    ) -> R {
-        self.0.begin(Arc::new(timeout));
+    ) -> Result<R> {
+        self.0.begin(Arc::new(timeout))?;
         let result = block();
         self.0.end();
-        result
+        Ok(result)
     }
 }
 

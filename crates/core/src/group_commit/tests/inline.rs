@@ -25,7 +25,7 @@ impl Engine for Even {
     fn claim(_op: &u32) {}
 
     fn acquire(&mut self, (): (), wait: &LockWait) -> Result<()> {
-        wait.during(Error::closed, || self.held = self.locked.is_ok());
+        wait.during(Error::closed, || self.held = self.locked.is_ok())?;
         self.locked.clone()
     }
 

@@ -116,7 +116,7 @@ impl Engine for ToyEngine {
             // Told inside: who hears it knows that the wait has begun.
             self.tell(Step::Acquire(claim));
             gate.recv().unwrap_or_else(|_| Err(Error::closed()))
-        })
+        })?
     }
 
     fn commit(&mut self, group: Vec<Pending<Toy, u32>>, outbox: &mut Outbox<u32>) {
