@@ -114,3 +114,19 @@ fn an_atomic_write_that_cannot_open_the_directory_changes_nothing() {
     write_file_atomic(&storage, &path, b"new", careless).unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"new", "without a sync there is no need of it");
 }
+
+/// DESIGN section 11, rule 5: readers work on a read-only mount. A squashfs has nothing to sync and
+/// answers EINVAL.
+#[test]
+fn a_file_system_that_cannot_sync_because_it_is_never_written_to_is_read() {
+    for errno in [OsError::EINVAL, OsError::EROFS] {
+        let scratch = Scratch::new();
+        write_as_another_program(&scratch.state(), [(key(1), at(7))]);
+        let storage = Hooked::storage(move |site| {
+            matches!(site, Site::JsonTrust | Site::JsonTrustDir).then_some(errno)
+        });
+        let store = Process::on(storage).open(&scratch.state());
+        assert_eq!(store.get(&key(1)).unwrap(), Some(at(7)));
+        store.refresh().unwrap();
+    }
+}

@@ -295,11 +295,10 @@ impl JsonFileReader {
         self.metrics.file_syncs.add(1);
         self.metrics.directory_syncs.add(1);
         self.sync_or_poison(|| {
-            known
-                .file
-                .sync_all(Site::JsonTrust)
+            or_never_written(known.file.sync_all(Site::JsonTrust))
                 .map_err(|os| Error::os("sync what another process wrote to", &self.path, os))?;
-            self.sync_dir(directory.as_ref(), Site::JsonTrustDir)
+            or_never_written(directory.sync_all(Site::JsonTrustDir))
+                .map_err(|os| Error::os("sync the directory", &self.directory, os))
         })
     }
 
@@ -374,4 +373,13 @@ impl JsonFileReader {
             self.events.emit(event);
         }
     }
+}
+
+/// The result of a sync where somebody reads. A file system that is made once and only read after
+/// that (squashfs, erofs) answers that it cannot sync: what it holds is on the medium.
+fn or_never_written(synced: Result<(), OsError>) -> Result<(), OsError> {
+    synced.or_else(|os| match os.errno {
+        OsError::EINVAL | OsError::EROFS => Ok(()),
+        _ => Err(os),
+    })
 }
