@@ -47,7 +47,7 @@ function takeDescriptors(t: ExecutionContext): (left: number) => void {
   return (left) => {
     for (const descriptor of taken.splice(0)) closeSync(descriptor);
     try {
-      for (;;) taken.push(openSync('/dev/null'));
+      for (;;) taken.push(openSync('/dev/null', 'r'));
     } catch (error) {
       t.is((error as NodeJS.ErrnoException).code, 'EMFILE');
     }

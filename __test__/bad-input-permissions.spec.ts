@@ -121,7 +121,7 @@ test('writeFileAtomic and FileLock in a read-only directory', async (t) => {
   t.is(readFileSync(file, 'utf8'), 'new');
 });
 
-test('a directory that may be written but not read: definite, and nothing is poisoned', async (t) => {
+test('a directory that may be written but not read: definite, nothing poisoned', async (t) => {
   const directory = guarded(t);
   const [file, other] = [path.join(directory, 'state.json'), path.join(directory, 'other')];
   const store = await open(t, file);

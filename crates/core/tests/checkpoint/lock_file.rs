@@ -108,8 +108,8 @@ fn put_error(scratch: &Scratch) -> Error {
     error
 }
 
-/// Rule 2: a FIFO, a directory, a link or a socket in the place of the lock file is a typed error; nothing
-/// hangs and no link is followed.
+/// Rule 2: a FIFO, a directory, a link or a socket in the place of the lock file is a typed error;
+/// nothing hangs and no link is followed.
 #[test]
 fn a_lock_file_that_is_no_regular_file_is_refused() {
     for place in ["fifo", "directory", "link", "dangling", "socket"] {
