@@ -1,7 +1,7 @@
 // FileLock in one process, between worker threads and between processes: L-1 to L-4 of
 // crates/core/src/file_lock/mod.rs, DESIGN sections 3, 8 and 11.
 import { execFileSync } from 'node:child_process';
-import { once, setMaxListeners } from 'node:events';
+import { once } from 'node:events';
 import {
   mkdirSync,
   readFileSync,
@@ -18,9 +18,8 @@ import { FileLock, type TidemarkError } from '../index.ts';
 import { Agent } from './support/agents.ts';
 import { compiled } from './support/compiled.ts';
 import type { LockQuestion } from './support/lock-worker.ts';
-import { openIn, threads } from './support/process-state.ts';
 import { tempDir } from './support/temp-dir.ts';
-import { isSettled, rejection, turns, until } from './support/wait.ts';
+import { isSettled, rejection, turns } from './support/wait.ts';
 
 const INVALID = 'TIDEMARK_INVALID_ARGUMENT';
 const TIMEOUT = 'TIDEMARK_LOCK_TIMEOUT';
@@ -313,33 +312,3 @@ test('bad options are refused before anything is touched', async (t) => {
   }
   t.deepEqual(readdirSync(path.dirname(file)), []);
 });
-
-test.serial(
-  'one thread waits per path; timeouts and aborts leave no thread, no descriptor',
-  async (t) => {
-    const file = newFile(t);
-    const directory = path.dirname(file);
-    await until(() => threads('tidemark-commit') === 0, 'no lock is waited for');
-    const holder = new Agent(t);
-    await holder.ask('lock', file);
-    const controller = new AbortController();
-    setMaxListeners(20, controller.signal);
-    const pending = Array.from({ length: 20 }, () =>
-      rejection(FileLock.acquire(file, { signal: controller.signal })),
-    );
-    await turns(50);
-    // A thread that was just started may still have the name of who started it.
-    await until(() => threads('tidemark-commit') === 1, 'one thread waits');
-    const timeouts = Array.from({ length: 180 }, (_, index) =>
-      rejection(FileLock.acquire(file, { timeoutMs: index })),
-    );
-    for (const error of await Promise.all(timeouts)) t.like(error, { code: TIMEOUT });
-    controller.abort();
-    for (const error of await Promise.all(pending)) t.is((error as Error).name, 'AbortError');
-    t.is(threads('tidemark-commit'), 1);
-    t.true(openIn(directory).length <= 1, openIn(directory).join());
-    await holder.ask('unlock', file);
-    await until(() => threads('tidemark-commit') === 0, 'the thread has ended');
-    t.deepEqual(openIn(directory), []);
-  },
-);

@@ -14,6 +14,9 @@ export function openIn(directory: string): string[] {
   });
 }
 
+/** How many descriptors this process has, whatever they lead to. */
+export const openDescriptors = (): number => readdirSync('/proc/self/fd').length;
+
 /** Every thread of this process: its name and its state, as `ps` shows them. */
 function everyThread(): { name: string; state: string }[] {
   return readdirSync('/proc/self/task').flatMap((task) => {
@@ -36,9 +39,12 @@ export const threads = (name: string): number =>
 export const allAsleep = (): boolean =>
   everyThread().every(({ name, state }) => !name.startsWith('tidemark-') || state === 'S');
 
-/** Whether somebody waits for the lock on a file: the kernel lists who does with an arrow. */
-export function isWaitedFor(file: string): boolean {
+/** How many wait for the lock on a file: the kernel lists who does with an arrow. */
+export function waitersFor(file: string): number {
   const { ino } = statSync(file);
-  const waits = new RegExp(`-> FLOCK .*:${ino} `);
-  return waits.test(readFileSync('/proc/locks', 'utf8'));
+  const waits = new RegExp(`-> FLOCK .*:${ino} `, 'g');
+  return [...readFileSync('/proc/locks', 'utf8').matchAll(waits)].length;
 }
+
+/** Whether somebody waits for the lock on a file. */
+export const isWaitedFor = (file: string): boolean => waitersFor(file) > 0;
