@@ -64,7 +64,7 @@ export function ensureModules() {
 }
 
 /** @param {string[]} args */
-function runNpm(args) {
+export function runNpm(args) {
   const npm = process.env['npm_execpath'];
   if (npm?.endsWith('npm-cli.js')) return run(process.execPath, [npm, ...args]);
   return process.platform === 'win32' ? run('cmd', ['/c', 'npm', ...args]) : run('npm', args);

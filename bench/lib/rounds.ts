@@ -1,0 +1,33 @@
+// Alternating rounds: everything in a table is measured in the same minutes on the same disk.
+
+/** Measures one thing for one round: the time of each call, in milliseconds. */
+export type Measure = () => Promise<number[]> | number[];
+
+/** The times of one thing, by round. */
+export type Rounds = readonly (readonly number[])[];
+
+/** Runs round after round, each with everybody in turn, after one that is thrown away. */
+export async function alternate(measures: readonly Measure[], count: number): Promise<Rounds[]> {
+  const taken: number[][][] = measures.map(() => []);
+  for (const measure of measures) await measure();
+  for (let round = 0; round < count; round += 1) {
+    for (const [index, measure] of measures.entries()) taken[index]?.push(await measure());
+  }
+  return taken;
+}
+
+/** The value below which this part of all lies. */
+export function quantile(values: readonly number[], part: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? NaN;
+}
+
+export const median = (values: readonly number[]): number => quantile(values, 0.5);
+
+/**
+ * How many times longer one took than the other: the median of what each round says. A disk that
+ * is slow for a minute is slow for both.
+ */
+export function ratio(of: Rounds, to: Rounds): number {
+  return median(of.map((round, index) => median(round) / median(to[index] ?? [])));
+}
