@@ -104,7 +104,7 @@ test.serial(
   },
 );
 
-test('SIGKILL of a Python holder: the put that waits goes on, the other is never made', async (t) => {
+test('SIGKILL of a Python holder lets the put that waits go on, and undoes its own', async (t) => {
   const file = newFile(t);
   const key = ResumeKey.named('orders');
   const holder = startPython(t, 'hold', file, key.hex, '7');
