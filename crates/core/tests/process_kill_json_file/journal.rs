@@ -1,0 +1,57 @@
+//! The pipe into which all writers and the observer tell what happens, one line each.
+//!
+//! A line goes out with one `write` of less than `PIPE_BUF` bytes: the kernel takes it as a whole
+//! or not at all, also from a process that is killed, and puts the lines of all processes in one
+//! order. What is told before an operation begins and after it ended encloses it.
+//!
+//! ```text
+//! try <writer> <op> put <key> <sequence>      about to ask
+//! try <writer> <op> delete <key>
+//! ok <writer> <op> applied                    heard
+//! ok <writer> <op> superseded <sequence> <event id>
+//! ok <writer> <op> deleted | absent
+//! err <writer> <op> <what>
+//! at <writer> <phase>                         stopped where it is to be killed
+//! dead <writer>                               killed and waited for (by the observer)
+//! look <n>, seen <n>                          around a look at the file (by the observer)
+//! ```
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+/// What POSIX grants to every pipe; Linux grants more.
+const PIPE_BUF: usize = 512;
+
+/// One teller's end of the pipe.
+#[derive(Clone)]
+pub(crate) struct Journal {
+    pub(crate) writer: usize,
+    pipe: Arc<File>,
+}
+
+impl Journal {
+    /// The pipe that is this process's standard output.
+    pub(crate) fn of_this_process(writer: usize) -> Self {
+        let pipe = io::stdout().as_fd().try_clone_to_owned().expect("standard output is open");
+        Self { writer, pipe: Arc::new(File::from(pipe)) }
+    }
+
+    /// The observer's own end.
+    pub(crate) fn of_the_observer(pipe: io::PipeWriter) -> Self {
+        let pipe = Arc::new(File::from(std::os::fd::OwnedFd::from(pipe)));
+        Self { writer: usize::MAX, pipe }
+    }
+
+    /// Tells one line.
+    pub(crate) fn tell(&self, line: &str) {
+        let line = format!("{line}\n");
+        assert!(line.len() <= PIPE_BUF, "too long to be one write: {line}");
+        match (&*self.pipe).write(line.as_bytes()) {
+            Ok(count) => assert_eq!(count, line.len(), "the pipe took a part of {line}"),
+            // Nobody observes any more.
+            Err(_) => std::process::exit(1),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What was done and hit, counted.
+
+use std::fmt;
+
+use super::phase::Phase;
+use super::plan::WRITERS;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Hits {
+    random: usize,
+    aimed: usize,
+}
+
+/// The counts of one round, or of many.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) rounds: usize,
+    pub(crate) operations: usize,
+    pub(crate) acknowledged: usize,
+    pub(crate) looks: usize,
+    /// Aims that the writer did not reach; it was killed at random.
+    pub(crate) missed: usize,
+    hits: [Hits; Phase::ALL.len()],
+    holding: usize,
+}
+
+impl Tally {
+    pub(crate) fn of_one_round() -> Self {
+        Self { rounds: 1, ..Self::default() }
+    }
+
+    /// Counts a kill. Who was stopped before freeing the lock held it, who was hit at random in
+    /// that phase may have been done.
+    pub(crate) fn kill(&mut self, phase: Phase, aimed: bool) {
+        let hits = &mut self.hits[phase as usize];
+        *(if aimed { &mut hits.aimed } else { &mut hits.random }) += 1;
+        let held = phase.holds_the_lock() || aimed && phase == Phase::Releasing;
+        self.holding += usize::from(held);
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.rounds += other.rounds;
+        self.operations += other.operations;
+        self.acknowledged += other.acknowledged;
+        self.looks += other.looks;
+        self.missed += other.missed;
+        self.holding += other.holding;
+        for (mine, more) in self.hits.iter_mut().zip(other.hits) {
+            mine.random += more.random;
+            mine.aimed += more.aimed;
+        }
+    }
+
+    fn random(&self) -> usize {
+        self.hits.iter().map(|hits| hits.random).sum()
+    }
+
+    fn aimed(&self) -> usize {
+        self.hits.iter().map(|hits| hits.aimed).sum()
+    }
+
+    pub(crate) fn kills(&self) -> usize {
+        self.random() + self.aimed()
+    }
+
+    /// Fails unless enough processes were killed where it hurts.
+    pub(crate) fn assert_thorough(&self, kills: usize) {
+        assert!(self.kills() >= kills, "only {} kills", self.kills());
+        assert!(10 * self.holding >= self.kills(), "too few held the lock\n{self}");
+        for (phase, hits) in Phase::ALL.into_iter().zip(self.hits) {
+            assert!(hits.random + hits.aimed > 0, "nobody was killed {phase:?}\n{self}");
+        }
+    }
+
+    /// All in one line.
+    pub(crate) fn line(&self) -> String {
+        let Self { operations, acknowledged, holding, looks, .. } = self;
+        let (kills, random, aimed) = (self.kills(), self.random(), self.aimed());
+        format!(
+            "{operations} operations, {acknowledged} acknowledged, {kills} kills \
+             ({random} random, {aimed} aimed, {holding} holding the lock), {looks} looks"
+        )
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rounds, missed) = (self.rounds, self.missed);
+        writeln!(f, "kill-fuzz: {rounds} rounds of {WRITERS} writers, {}", self.line())?;
+        writeln!(f, "  killed when    random  aimed")?;
+        for (phase, hits) in Phase::ALL.into_iter().zip(self.hits) {
+            writeln!(f, "  {:<12}{:>9}{:>7}", phase.name(), hits.random, hits.aimed)?;
+        }
+        write!(f, "  {} of {} held the lock", self.holding, self.kills())?;
+        if missed > 0 { write!(f, "; {missed} aims were missed") } else { Ok(()) }
+    }
+}
