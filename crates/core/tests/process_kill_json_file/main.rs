@@ -3,7 +3,7 @@
 //!
 //! - `writer`: a process that puts and deletes; `plan`: what it does, and when it dies
 //! - `phase`: where in a commit it was killed; `journal`: the pipe into which all tell
-//! - `observer`: a round: starts, kills, looks; `tally`: what was hit
+//! - `observer`: a round: starts, kills; `look`: what is on disk; `tally`: what was hit
 //! - `history`, `verdict`: what must be so; `verdict_tests` hold the judge to that
 //!
 //! This program is its own writer, so that it has its own `main`: with the argument `writer` it is
@@ -14,6 +14,8 @@
 mod history;
 #[cfg(test)]
 mod journal;
+#[cfg(test)]
+mod look;
 #[cfg(test)]
 mod observer;
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tidemark_core::checkpoint::{Bug, Checkpoint, JsonFileOptions, Op, Store};
 
 use super::history::{Asked, Content, Heard, History, Value};
 use super::journal::Journal;
+use super::look::{decode, nothing_is_left};
 use super::phase::{Aim, Phase};
 use super::plan::{Deck, End, Life, Random, WRITERS, lives, only_grows};
 use super::support::{Process, Scratch};
@@ -103,7 +104,7 @@ impl Round {
         }
     }
 
-    fn state(&self) -> std::path::PathBuf {
+    fn state(&self) -> PathBuf {
         self.scratch.path("store/state.json")
     }
 
@@ -253,24 +254,9 @@ impl Round {
         while self.history.last_line() != Some(&last) {
             self.hear()?;
         }
-        self.nothing_is_left()?;
+        nothing_is_left(&self.scratch.path("store"))?;
         self.name_what_was_seen();
         judge(&self.history)
-    }
-
-    /// JF-6: the write after a death removes the temporary that it left.
-    fn nothing_is_left(&self) -> Result<(), Violation> {
-        let entries = std::fs::read_dir(self.scratch.path("store")).expect("it can be listed");
-        let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
-        names.sort();
-        if names != ["state.json", "state.json.lock"] {
-            return Err(Violation::new(Kind::Leftover, format!("{names:?}")));
-        }
-        let lock = std::fs::metadata(self.scratch.path("store/state.json.lock"));
-        match lock.expect("it is there").len() {
-            0 => Ok(()),
-            size => Err(Violation::new(Kind::Leftover, format!("{size} bytes in the lock file"))),
-        }
     }
 
     /// The file has digests; the journal tells the names of all keys that anybody asked for.
@@ -298,28 +284,6 @@ fn entries(store: &Store) -> Content {
     let entries = store.entries().expect("it is open").into_iter().map(|(key, checkpoint)| {
         let id = checkpoint.last_event_id.as_deref().unwrap_or("-").to_owned();
         (key.hex(), Value { sequence: checkpoint.last_committed_sequence, id })
-    });
-    entries.collect()
-}
-
-/// What the file holds, by digest, decoded without the store. No file: nothing.
-fn decode(path: &Path) -> Result<Content, Violation> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Content::new()),
-        Err(error) => panic!("the state file cannot be read: {error}"),
-    };
-    let text = || format!("{} bytes: {}", bytes.len(), String::from_utf8_lossy(&bytes));
-    let broken = || Violation::new(Kind::Unreadable, text());
-    let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|_| broken())?;
-    if (&json["version"], &json["key_format_version"]) != (&1.into(), &1.into()) {
-        return Err(broken());
-    }
-    let checkpoints = json["checkpoints"].as_object().ok_or_else(broken)?;
-    let entries = checkpoints.iter().map(|(key, checkpoint)| {
-        let sequence = checkpoint["last_committed_sequence"].as_u64().ok_or_else(broken)?;
-        let id = checkpoint["last_event_id"].as_str().ok_or_else(broken)?.to_owned();
-        Ok((key.clone(), Value { sequence, id }))
     });
     entries.collect()
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tidemark_core::{RealStorage, Storage};
 
+use super::look;
 use super::observer::round;
 use super::plan::Random;
 use super::tally::Tally;
@@ -29,6 +30,8 @@ const TESTS: &[Test] = &[
     ("a_delete_excuses_only_what_it_can", verdict_tests::excuses),
     ("a_death_ends_what_was_not_answered", verdict_tests::deaths),
     ("a_lower_value_that_supersedes_is_convicted", verdict_tests::superseded_by_less),
+    ("a_torn_file_is_convicted", look::torn_files_are_convicted),
+    ("what_is_left_behind_is_convicted", look::leftovers_are_convicted),
     ("what_killed_writers_were_told_is_found", what_killed_writers_were_told_is_found),
     #[cfg(feature = "planted-bugs")]
     ("no_lock_is_caught_by_kills", planted::no_lock),

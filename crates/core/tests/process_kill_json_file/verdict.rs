@@ -4,10 +4,8 @@
 //! - K-1 A value is followed by itself or a higher sequence, unless a delete can lie between them;
 //!   a lower one or another of the same sequence must then have been put after that delete.
 //! - K-2 An absence is followed by absence, or by a value whose put was not over before.
-//! - K-3 A put that applied found a lower sequence or nothing: what K-1 says of a value there holds
-//!   for that as well.
-//! - K-4 A value has been tried under its key, by a put that was not told that it is superseded.
-//! - K-5 A superseded put names a value at least as high.
+//! - K-3 A value has been tried under its key, by a put that was not told that it is superseded.
+//! - K-4 A superseded put names a value at least as high.
 //!
 //! What was not answered may have been done at any moment of its writer's life, or not at all.
 
@@ -55,17 +53,10 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What a key held at some moment.
-#[derive(Clone, Copy, Debug)]
-enum Held<'a> {
-    Exactly(Option<&'a Value>),
-    /// Nothing, or less than this sequence: what a put found that applied.
-    Below(u64),
-}
-
+/// What a key held at some moment between `from` and `to`; nothing if it was not there.
 #[derive(Clone, Copy, Debug)]
 struct Fact<'a> {
-    held: Held<'a>,
+    held: Option<&'a Value>,
     from: usize,
     to: usize,
     seen: bool,
@@ -91,7 +82,7 @@ pub(crate) fn judge(history: &History) -> Result<(), Violation> {
             return Err(Violation::new(Kind::Invented, format!("{name}: nobody put it")));
         }
         for (name, of_key) in &mut keys {
-            let held = Held::Exactly(look.content.get(*name));
+            let held = look.content.get(*name);
             of_key.facts.push(Fact { held, from: look.from, to: look.to, seen: true });
         }
     }
@@ -106,16 +97,14 @@ pub(crate) fn judge(history: &History) -> Result<(), Violation> {
 impl<'a> OfKey<'a> {
     fn add(&mut self, operation: &'a Operation) {
         let held = match (&operation.asked, &operation.answer) {
-            (Asked::Put(value), Some(Answer::Applied)) => {
-                self.learn(operation, Held::Below(value.sequence));
-                Some(Some(value))
-            }
+            (Asked::Put(value), Some(Answer::Applied)) => Some(Some(value)),
             (Asked::Put(_), Some(Answer::Superseded(current))) => Some(Some(current)),
             (Asked::Delete, Some(_)) => Some(None),
             _ => None,
         };
         if let Some(held) = held {
-            self.learn(operation, Held::Exactly(held));
+            let (from, to) = (operation.from, operation.to);
+            self.facts.push(Fact { held, from, to, seen: false });
         }
         match &operation.asked {
             Asked::Put(value) => drop(self.puts.insert(&value.id, operation)),
@@ -124,15 +113,10 @@ impl<'a> OfKey<'a> {
         }
     }
 
-    fn learn(&mut self, operation: &Operation, held: Held<'a>) {
-        let (from, to) = (operation.from, operation.to);
-        self.facts.push(Fact { held, from, to, seen: false });
-    }
-
     fn judge(&self) -> Result<(), Violation> {
         self.puts.values().try_for_each(|put| names_what_superseded_it(put))?;
         for after in &self.facts {
-            if let Held::Exactly(Some(value)) = after.held {
+            if let Some(value) = after.held {
                 self.origin(value, after)?;
             }
         }
@@ -144,7 +128,7 @@ impl<'a> OfKey<'a> {
         Ok(())
     }
 
-    /// The put of a value that was found (K-4).
+    /// The put of a value that was found (K-3).
     fn origin(&self, value: &Value, found: &Fact<'_>) -> Result<&'a Operation, Violation> {
         let put = self.puts.get(value.id.as_str()).filter(|put| {
             let refused = matches!(put.answer, Some(Answer::Superseded(_)));
@@ -156,22 +140,17 @@ impl<'a> OfKey<'a> {
 
     fn follows(&self, before: &Fact<'_>, after: &Fact<'_>) -> Result<(), Violation> {
         let violation = |kind| Err(Violation::new(kind, format!("{before:?}, then {after:?}")));
-        let value = match (before.held, after.held) {
-            (Held::Exactly(None), Held::Exactly(Some(found))) => {
-                let put = self.origin(found, after)?;
-                return if put.to < before.from { violation(Kind::Resurrected) } else { Ok(()) };
+        let put = after.held.map(|found| self.origin(found, after)).transpose()?;
+        let (stands, kind) = match (before.held, after.held) {
+            (None, _) => {
+                let over = put.is_some_and(|put| put.to < before.from);
+                return if over { violation(Kind::Resurrected) } else { Ok(()) };
             }
-            (Held::Exactly(None) | Held::Below(_), _) => return Ok(()),
-            (Held::Exactly(Some(value)), _) => value,
-        };
-        let (stands, put, kind) = match after.held {
-            Held::Exactly(Some(found)) => {
+            (Some(_), None) => (false, Kind::Vanished),
+            (Some(value), Some(found)) => {
                 let stands = found == value || found.sequence > value.sequence;
-                let kind = if before.seen { Kind::Backward } else { Kind::Lost };
-                (stands, Some(self.origin(found, after)?), kind)
+                (stands, if before.seen { Kind::Backward } else { Kind::Lost })
             }
-            Held::Exactly(None) => (false, None, Kind::Vanished),
-            Held::Below(sequence) => (value.sequence < sequence, None, Kind::Lost),
         };
         // In the order before, delete, put, after: each may come after those that precede it.
         let put_can_follow = put.is_none_or(|put| put.to >= before.from);
@@ -187,7 +166,7 @@ impl<'a> OfKey<'a> {
     }
 }
 
-/// K-5.
+/// K-4.
 fn names_what_superseded_it(put: &Operation) -> Result<(), Violation> {
     match (&put.asked, &put.answer) {
         (Asked::Put(value), Some(Answer::Superseded(by))) if by.sequence < value.sequence => {

@@ -119,6 +119,7 @@ pub(crate) fn invented() {
             "try 0 0 put l 5\n ok 0 0 applied\n try 0 1 put k 5\n file k=0/0@5 l=0/0@5",
             "try 0 0 put k 5\n ok 0 0 applied\n try 1 0 put k 6\n file k=1/0@5",
             "try 0 0 put k 5\n file k=1/0@9\n try 1 0 put k 9",
+            "try 0 0 put k 5\n ok 0 0 applied\n try 1 0 put k 6\n ok 1 0 superseded 9 0/0@5",
             // It was told that it changed nothing.
             "try 0 0 put k 5\n try 1 0 put k 5\n ok 0 0 applied\n ok 1 0 superseded 5 0/0@5
              file k=1/0@5",
@@ -138,8 +139,16 @@ pub(crate) fn excuses() {
     convicts(Kind::Vanished, &[&format!("{over} {put} file"), &format!("{put} file\n {over}")]);
     // The lower value was put before the delete began.
     let low = "try 2 0 put k 3\n ok 2 0 applied\n";
-    let back = format!("{low} {put} try 1 0 delete k\n dead 1\n file k=2/0@3");
-    convicts(Kind::Lost, &[&back]);
+    convicts(
+        Kind::Lost,
+        &[
+            &format!("{low} {put} try 1 0 delete k\n dead 1\n file k=2/0@3"),
+            // The higher one came after the lower one, whenever the delete was.
+            &format!("try 1 0 delete k\n {low} {put} dead 1\n file k=2/0@3"),
+            // The delete came after both.
+            &format!("try 2 0 put k 3\n {put} dead 2\n try 1 0 delete k\n dead 1\n file k=2/0@3"),
+        ],
+    );
 }
 
 pub(crate) fn deaths() {
