@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use tidemark_core::atomic_write::{AtomicWriteOptions, write_file_atomic};
 use tidemark_core::checkpoint::{Bug, Checkpoint, JsonFileOptions, Op, Store};
 
 use super::history::{Asked, Content, Heard, History, Value};
@@ -18,7 +19,7 @@ use super::journal::Journal;
 use super::look::{decode, nothing_is_left};
 use super::phase::{Aim, Phase};
 use super::plan::{Deck, End, Life, Random, WRITERS, lives, only_grows};
-use super::support::{Process, Scratch};
+use super::support::{Process, Scratch, real};
 use super::tally::Tally;
 use super::verdict::{Kind, Violation, judge};
 use super::writer::{Orders, answer, resume_key};
@@ -153,14 +154,14 @@ impl Round {
             seat.sequence = value.sequence;
         }
         seat.lines += 1;
-        let may_look = seat.lines.is_multiple_of(LINES_PER_LOOK);
+        let may_look = seat.lines.is_multiple_of(LINES_PER_LOOK) && seat.process.is_some();
         let (lines, spins) = match seat.end {
             End::Random { lines, spins } => (lines, spins),
             End::Aimed(_) => (LINES_MAX, 0),
             End::WithTheWave => (u64::MAX, 0),
         };
         if seat.lines < lines || seat.process.is_none() {
-            return if may_look { self.look() } else { Ok(()) };
+            return if may_look { self.disturb().and_then(|()| self.look()) } else { Ok(()) };
         }
         self.tally.missed += usize::from(matches!(seat.end, End::Aimed(_)));
         for _ in 0..spins {
@@ -202,6 +203,14 @@ impl Round {
         self.tally.kill(Phase::noted(&self.scratch.path(&format!("note.{writer}"))), aimed);
         self.marks.tell(&format!("dead {writer}"));
         self.look()
+    }
+
+    /// T-3: who replaces another file in the directory sweeps it without the store's lock, and must
+    /// not take the temporary of a writer that lives.
+    fn disturb(&self) -> Result<(), Violation> {
+        let options = AtomicWriteOptions { durable: false, ..AtomicWriteOptions::default() };
+        write_file_atomic(&real(), &self.scratch.path("store/neighbour"), b"", options)
+            .map_err(|error| Violation::new(Kind::Failed, format!("the neighbour: {error}")))
     }
 
     /// Takes the next line.
