@@ -9,7 +9,7 @@
 //! - AW-1 The target is replaced by a rename, never written in place.
 //! - AW-2 With `durable`, the content is synced before the rename and the name before success.
 //! - AW-3 A failure before the rename leaves the target as it was. A failed sync of the directory
-//!   after it is indeterminate.
+//!   after it is indeterminate, and so is a failed rename unless it certainly did nothing (T-4).
 //!
 //! Recovery: the next write in the directory sweeps the temporary of a writer that died.
 //!
@@ -49,7 +49,8 @@ impl Default for AtomicWriteOptions {
 ///
 /// # Errors
 /// `TIDEMARK_INVALID_ARGUMENT` for a path that cannot be a file's; `TIDEMARK_NO_SPACE`,
-/// `TIDEMARK_IO`, indeterminate if the directory's sync failed.
+/// `TIDEMARK_IO`, indeterminate if the directory's sync failed, or the rename with its outcome
+/// unknown.
 pub fn write_file_atomic(
     storage: &Arc<dyn Storage>,
     path: &Path,

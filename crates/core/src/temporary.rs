@@ -11,6 +11,8 @@
 //! - T-3 A sweeper unlinks only what it could lock; a lock is granted only when the writer is gone.
 //!   (A sweeper may get in between create and lock. The writer then finds its file locked or
 //!   without a name, and starts again with another.)
+//! - T-4 A rename that fails was done or not. It is one step, and nobody else takes a locked
+//!   temporary's name away: while the name is there, nothing was done.
 //!
 //! Recovery: the next write in the same directory sweeps.
 //!
@@ -108,15 +110,23 @@ impl Temporary {
         self.file()?.sync_all(site).map_err(failed)
     }
 
-    /// Renames it over the target. A failure is definite: the target is as before.
+    /// Renames it over the target. A failure is definite, the target as before, if the temporary
+    /// still has its name (T-4); otherwise it is indeterminate.
     pub(crate) fn rename(mut self, site: Site, target: &Path) -> Result<Box<dyn File>> {
-        self.storage
-            .rename(site, &self.path, target)
-            .map_err(|os| Error::os("put the temporary file in the place of", target, os))?;
+        self.storage.rename(site, &self.path, target).map_err(|os| {
+            let error = Error::os("put the temporary file in the place of", target, os);
+            if self.has_its_name() { error } else { error.indeterminate() }
+        })?;
         let file = self.file.take().ok_or_else(Error::closed)?;
         // Nobody sweeps what has another name; the lock has done its work.
         let _freed = file.unlock(Site::TempLock);
         Ok(file)
+    }
+
+    /// Whether it is certain that it was not renamed.
+    fn has_its_name(&self) -> bool {
+        let named = self.storage.stat_link(Site::TempRenamed, &self.path);
+        named.is_ok_and(|named| self.stat(Site::TempRenamed).is_ok_and(|own| own.id == named.id))
     }
 }
 

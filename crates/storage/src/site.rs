@@ -32,6 +32,8 @@ sites! {
     LockAcquire,
     /// Comparing the locked file with the path.
     LockVerify,
+    /// Comparing the locked file with the path once more, before what it protects is replaced.
+    LockRecheck,
     /// Freeing the lock.
     LockRelease,
 
@@ -48,6 +50,8 @@ sites! {
     TempOwner,
     /// Writing the temporary file.
     TempWrite,
+    /// Looking at the temporary file after a rename that failed.
+    TempRenamed,
     /// Removing the temporary file of a write that failed.
     TempRemove,
 
@@ -70,6 +74,8 @@ sites! {
     JsonTrustDir,
     /// Syncing the temporary of the JSON file.
     JsonSync,
+    /// Comparing the JSON file with what was judged, before it is replaced.
+    JsonRecheck,
     /// Putting the temporary in the place of the JSON file.
     JsonRename,
     /// Syncing the directory after that.

@@ -54,7 +54,11 @@ impl Engine for MemoryEngine {
         Ok(())
     }
 
-    fn commit(&mut self, group: Vec<Pending<Op, Outcome>>, outbox: &mut Outbox<Outcome>) {
+    fn commit(
+        &mut self,
+        group: Vec<Pending<Op, Outcome>>,
+        outbox: &mut Outbox<Outcome>,
+    ) -> Vec<Pending<Op, Outcome>> {
         let mut content = self.view.write();
         for Pending { op, receipt, .. } in group {
             let mut overlay = Overlay::new();
@@ -62,6 +66,7 @@ impl Engine for MemoryEngine {
             content.apply(overlay);
             outbox.settle(receipt, Ok(outcome));
         }
+        Vec::new()
     }
 
     fn release(&mut self) {}

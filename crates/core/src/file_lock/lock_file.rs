@@ -39,12 +39,15 @@ impl LockFile {
     pub(crate) fn acquire(&mut self, mode: LockMode, wait: &LockWait) -> Result<()> {
         for _ in 0..ATTEMPTS_MAX {
             let file = self.open()?;
-            let failed = |os| Error::os("lock", &self.path, os);
-            if !file.try_lock(Site::LockAcquire, mode).map_err(failed)? {
-                let (path, held) = (self.path.clone(), Arc::clone(&file));
-                let late = move || timeout(&path, held.lock_holder(Site::LockAcquire));
-                wait.during(late, || file.lock(Site::LockAcquire, mode))?.map_err(failed)?;
-            }
+            let granted = match file.try_lock(Site::LockAcquire, mode) {
+                Ok(false) => {
+                    let (path, held) = (self.path.clone(), Arc::clone(&file));
+                    let late = move || timeout(&path, held.lock_holder(Site::LockAcquire));
+                    wait.during(late, || file.lock(Site::LockAcquire, mode))?
+                }
+                tried => tried.map(drop),
+            };
+            granted.map_err(|os| self.failed(os))?;
             if !self.verify || self.keep_if_current(file.as_ref())? {
                 return Ok(());
             }
@@ -57,8 +60,8 @@ impl LockFile {
     pub(crate) fn try_acquire(&mut self, mode: LockMode) -> Result<bool> {
         for _ in 0..ATTEMPTS_MAX {
             let file = self.open()?;
-            let failed = |os| Error::os("lock", &self.path, os);
-            if !file.try_lock(Site::LockAcquire, mode).map_err(failed)? {
+            let granted = file.try_lock(Site::LockAcquire, mode);
+            if !granted.map_err(|os| self.failed(os))? {
                 return Ok(false);
             }
             if self.keep_if_current(file.as_ref())? {
@@ -67,6 +70,23 @@ impl LockFile {
             self.file = None;
         }
         Err(self.interference())
+    }
+
+    /// Whether the lock that was granted still counts: the path still leads to the locked file
+    /// (L-1). Another file there may have let somebody else in.
+    pub(crate) fn still_counts(&self) -> Result<bool> {
+        match &self.file {
+            Some(file) if self.verify => self.is_current(Site::LockRecheck, file.as_ref()),
+            _ => Ok(true),
+        }
+    }
+
+    /// What a failed attempt to lock comes to. Whether the lock was granted is unknown, so that it
+    /// is freed, and the file closed (L-5).
+    fn failed(&mut self, os: OsError) -> Error {
+        self.release();
+        self.file = None;
+        Error::os("lock", &self.path, os)
     }
 
     /// Frees the lock; the file stays open for the next time.
@@ -126,7 +146,7 @@ impl LockFile {
     /// Keeps the lock if it is on the file that the path leads to (L-1); frees it otherwise, also
     /// if that cannot be told.
     fn keep_if_current(&mut self, file: &dyn File) -> Result<bool> {
-        let current = self.is_current(file);
+        let current = self.is_current(Site::LockVerify, file);
         if !matches!(current, Ok(true)) {
             self.release();
         }
@@ -134,17 +154,18 @@ impl LockFile {
     }
 
     /// Whether the locked file is the one that the path leads to (L-1).
-    fn is_current(&self, file: &dyn File) -> Result<bool> {
+    fn is_current(&self, site: Site, file: &dyn File) -> Result<bool> {
         let failed = |os| Error::os("look at", &self.path, os);
-        let held: FileId = file.stat(Site::LockVerify).map_err(failed)?.id;
-        match self.storage.stat_link(Site::LockVerify, &self.path) {
+        let held: FileId = file.stat(site).map_err(failed)?.id;
+        match self.storage.stat_link(site, &self.path) {
             Ok(named) => Ok(named.id == held),
             Err(os) if os.is_not_found() => Ok(false),
             Err(os) => Err(failed(os)),
         }
     }
 
-    fn interference(&self) -> Error {
+    /// Somebody replaces the lock file faster than anything can be done under it.
+    pub(crate) fn interference(&self) -> Error {
         let message = format!("the lock file {} keeps being replaced", self.path.display());
         Error::new(ErrorKind::Io, message).at(&self.path)
     }

@@ -10,6 +10,8 @@
 //! - L-3 A wait that is over, by its deadline or because its caller took it back, keeps no lock: a
 //!   late grant goes to the next in line, or is released at once.
 //! - L-4 A lock file is never written to and never removed.
+//! - L-5 A lock call that fails keeps no lock, whether it was granted or not: what it may have
+//!   locked is freed and closed.
 //!
 //! Waiting is the commit path ([`crate::group_commit`]) with groups of one: an operation is "give
 //! me the lock", its result the locked file.
@@ -191,12 +193,17 @@ impl Engine for LockEngine {
         self.lock.acquire(mode, wait)
     }
 
-    fn commit(&mut self, group: Vec<Pending<LockMode, FileLock>>, outbox: &mut Outbox<FileLock>) {
+    fn commit(
+        &mut self,
+        group: Vec<Pending<LockMode, FileLock>>,
+        outbox: &mut Outbox<FileLock>,
+    ) -> Vec<Pending<LockMode, FileLock>> {
         for Pending { receipt, .. } in group {
             let path = self.path.clone();
             let lock = self.lock.take().map(|file| FileLock { file, path });
             outbox.settle(receipt, lock.ok_or_else(Error::closed));
         }
+        Vec::new()
     }
 
     /// Frees what nobody wanted any more (L-3); nothing if it was given away.

@@ -67,15 +67,18 @@ fn commit_group<E: Engine>(
         reject_poisoned(shared);
         return;
     }
-    let (group, bytes) = shared.take(E::claim, claim);
+    let (group, mut bytes) = shared.take(E::claim, claim);
+    let mut rest = Vec::new();
     if !group.is_empty() {
         let began = shared.storage.monotonic();
-        engine.commit(group, outbox);
+        rest = engine.commit(group, outbox);
         shared.metrics.groups.add(1);
         shared.metrics.commit_us.record(shared.storage.monotonic().saturating_sub(began));
     }
     engine.release();
     outbox.send();
+    bytes -= rest.iter().map(|pending| pending.size_bytes).sum::<usize>();
+    shared.put_back(rest);
     shared.committed(bytes);
 }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// that stops the world learns from it what had been acknowledged by then.
 ///
 /// # Errors
-/// Whatever [`Engine::acquire`] answers; nothing was committed then.
+/// Whatever [`Engine::acquire`] answers; nothing that was not settled was committed then.
 ///
 /// # Panics
 /// If the operations have different claims, or the engine keeps a receipt.
@@ -23,7 +23,6 @@ pub fn commit_inline<E: Engine>(
 ) -> Result<Vec<Result<E::Output>>> {
     let Some(claim) = ops.first().map(E::claim) else { return Ok(Vec::new()) };
     assert!(ops.iter().all(|op| E::claim(op) == claim), "one group has one claim");
-    engine.acquire(claim, &LockWait(Arc::new(NoWatchdog)))?;
     let count = ops.len();
     let ledger = Arc::new(Ledger { results: Mutex::new(Vec::new()), on_settled });
     let sink: Arc<dyn Sink<E::Output>> = Arc::clone(&ledger) as Arc<dyn Sink<E::Output>>;
@@ -33,11 +32,19 @@ pub fn commit_inline<E: Engine>(
         size_bytes: 0,
         deadline: None,
     };
-    let group = ops.into_iter().enumerate().map(pending).collect();
+    let mut group: Vec<_> = ops.into_iter().enumerate().map(pending).collect();
     let mut outbox = Outbox::new(|_| ());
-    engine.commit(group, &mut outbox);
-    engine.release();
-    outbox.send();
+    while !group.is_empty() {
+        if let Err(error) = engine.acquire(claim, &LockWait(Arc::new(NoWatchdog))) {
+            for pending in group {
+                pending.receipt.forget();
+            }
+            return Err(error);
+        }
+        group = engine.commit(group, &mut outbox);
+        engine.release();
+        outbox.send();
+    }
     let mut results =
         std::mem::take(&mut *ledger.results.lock().unwrap_or_else(PoisonError::into_inner));
     assert_eq!(results.len(), count, "an inline engine settles everything in its commit");

@@ -1,7 +1,7 @@
 //! The commit path: operations queue up, one thread commits them in groups, each gets a result.
 //!
 //! Knows neither checkpoints nor files: a store brings an [`Engine`], the log will bring another.
-//! The protocol and its invariants GC-1 to GC-9 are in `docs/commit-path.md`.
+//! The protocol and its invariants GC-1 to GC-10 are in `docs/commit-path.md`.
 //!
 //! ```text
 //! caller --enqueue--> queue --a group--> commit thread: acquire, commit, release --deliver--> sink
@@ -58,11 +58,14 @@ pub trait Engine: Send + 'static {
     /// Commits a group: at least one operation, in the order of acceptance, of one claim. Each
     /// receipt is settled through the outbox when its result is true on the medium (GC-5); an
     /// engine may keep some until [`Engine::on_due`].
+    ///
+    /// Returns the end of the group that it has not begun with because what it acquired does not
+    /// count any more; that is queued again, first and in its order (GC-10).
     fn commit(
         &mut self,
         group: Vec<Pending<Self::Op, Self::Output>>,
         outbox: &mut Outbox<Self::Output>,
-    );
+    ) -> Vec<Pending<Self::Op, Self::Output>>;
 
     /// Frees what [`Engine::acquire`] took. Called after every success of it.
     fn release(&mut self);

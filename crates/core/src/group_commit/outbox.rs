@@ -80,6 +80,22 @@ pub struct Pending<Op, T> {
     pub(super) deadline: Option<std::time::Duration>,
 }
 
+impl<Op, T> Pending<Op, T> {
+    /// Takes the operation out of its place in the group.
+    pub fn split(self) -> (Op, Pending<(), T>) {
+        let Self { op, receipt, size_bytes, deadline } = self;
+        (op, Pending { op: (), receipt, size_bytes, deadline })
+    }
+}
+
+impl<T> Pending<(), T> {
+    /// Puts an operation back into its place.
+    pub fn with<Op>(self, op: Op) -> Pending<Op, T> {
+        let Self { receipt, size_bytes, deadline, .. } = self;
+        Pending { op, receipt, size_bytes, deadline }
+    }
+}
+
 /// Results for one sink.
 type Letter<T> = (Arc<dyn Sink<T>>, Vec<Settled<T>>);
 

@@ -260,6 +260,14 @@ impl<Op, T> Shared<Op, T> {
         (group, bytes)
     }
 
+    /// Puts back what a commit has not begun with, before all that came later (GC-10).
+    pub(super) fn put_back(&self, rest: Vec<Pending<Op, T>>) {
+        let mut queue = self.lock();
+        for pending in rest.into_iter().rev() {
+            queue.pending.push_front(pending);
+        }
+    }
+
     /// Removes and rejects what is queued, as far as `which` says.
     pub(super) fn reject(
         &self,

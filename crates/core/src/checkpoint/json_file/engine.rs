@@ -1,28 +1,31 @@
 //! One commit of the JSON store: lock, read, judge, replace, publish.
 //!
-//! Straight-line code over the storage seam. The steps and the invariants JF-1 to JF-10 are in
+//! Straight-line code over the storage seam. The steps and the invariants JF-1 to JF-12 are in
 //! `docs/format/state-file.md`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tidemark_storage::{File, LockMode, Site, Stat};
+use tidemark_storage::LockMode;
 
 use super::format;
 use super::quarantine::Quarantine;
-use super::reader::{Commit, FILE_BYTES_MAX, Found, Identity, JsonFileReader, Known, Loaded};
+use super::reader::{Commit, FILE_BYTES_MAX, Found, JsonFileReader, Known, Loaded};
 use super::{Recover, SharedOptions};
 use crate::checkpoint::ResumeKey;
 use crate::checkpoint::merge::{Op, Outcome, Overlay, judge};
 use crate::checkpoint::view::Content;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Event;
 use crate::file_lock::LockFile;
-use crate::group_commit::{Engine, LockWait, Outbox, Pending, Receipt};
-use crate::temporary::{self, Temporary};
+use crate::group_commit::{Engine, LockWait, Outbox, Pending};
+use crate::temporary;
 
 /// Names in a directory that a write may list for nothing; a larger one is listed less often.
 const SWEEP_NAMES_PER_WRITE: usize = 1024;
+
+/// How often in a row a group starts again because its lock does not count any more, before
+/// somebody must be doing it on purpose.
+const RESTARTS_MAX: usize = 100;
 
 /// Bugs that tests plant to see that they are caught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +38,10 @@ pub enum Bug {
     InPlace,
     /// The lock is not taken.
     NoLock,
-    /// A granted lock is not compared with the path.
+    /// A granted lock is not compared with the path, neither then nor before the rename.
     NoLockRecheck,
+    /// Nobody looks again, right before the rename, whether the lock still counts.
+    NoLastLook,
     /// Callers hear of success before anything is synced.
     AcknowledgeBeforeSync,
     /// Readers see a value before it is synced.
@@ -46,17 +51,21 @@ pub enum Bug {
 /// Commits groups to a JSON file.
 #[derive(Debug)]
 pub struct JsonFileEngine {
-    reader: Arc<JsonFileReader>,
-    lock: LockFile,
-    options: SharedOptions,
+    pub(super) reader: Arc<JsonFileReader>,
+    pub(super) lock: LockFile,
+    pub(super) options: SharedOptions,
     quarantine: Quarantine,
     /// Writes left before the directory is listed again for strays.
     writes_until_sweep: usize,
+    /// How often in a row a group started again.
+    restarts: usize,
+    /// The largest file that is written.
+    file_bytes_max: u64,
     bug: Option<Bug>,
 }
 
 /// The content that a group is judged on.
-enum Base {
+pub(super) enum Base {
     /// What the view holds, and the disk as well.
     Same,
     /// What the disk holds, and the view does not.
@@ -84,7 +93,16 @@ impl JsonFileEngine {
         let lock_mode = options.get().mode | 0o600;
         let lock = LockFile::new(&reader.storage, lock_path, lock_mode);
         let reader = Arc::clone(reader);
-        Self { reader, lock, options, quarantine, writes_until_sweep: 0, bug: None }
+        Self {
+            reader,
+            lock,
+            options,
+            quarantine,
+            writes_until_sweep: 0,
+            restarts: 0,
+            file_bytes_max: FILE_BYTES_MAX,
+            bug: None,
+        }
     }
 
     /// Plants a bug.
@@ -98,16 +116,26 @@ impl JsonFileEngine {
         self
     }
 
+    /// Writes no larger file than this: a test does not fill a gigabyte.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub const fn with_file_bytes_max(mut self, file_bytes_max: u64) -> Self {
+        self.file_bytes_max = file_bytes_max;
+        self
+    }
+
     /// Whether this bug is planted; never so in a published build.
-    fn has(&self, bug: Bug) -> bool {
+    pub(super) fn has(&self, bug: Bug) -> bool {
         cfg!(feature = "planted-bugs") && self.bug == Some(bug)
     }
 
+    /// Commits operations as one. False: somebody else may have been let in, nothing was written,
+    /// and all of it must start again.
     fn commit_group(
         &mut self,
         ops: &[Op],
         acknowledge: &mut dyn FnMut(Vec<Outcome>),
-    ) -> Result<()> {
+    ) -> Result<bool> {
         self.sweep();
         let base = self.load()?;
         let regressed = match &base {
@@ -122,28 +150,33 @@ impl JsonFileEngine {
             let early = overlay.clone();
             self.reader.publish(None, |content| content.apply(early));
         }
-        let known = match (&base, json) {
-            (Base::Missing, Some(json)) => {
-                if !self.quarantine.files(&self.reader)?.is_empty() {
-                    self.reader.prove_missing()?;
-                }
-                Some(self.replace(&json)?)
-            }
-            (Base::Missing, None) => {
+        let known = if let Some(json) = json {
+            let is_missing = matches!(base, Base::Missing);
+            if is_missing && !self.quarantine.files(&self.reader)?.is_empty() {
                 self.reader.prove_missing()?;
-                None
             }
-            (_, Some(json)) => Some(self.replace(&json)?),
-            (Base::Other(loaded), None) => {
-                self.reader.prove(&loaded.known)?;
-                None
+            let replaced = self.replace(&base, &json)?;
+            if replaced.is_none() {
+                return Ok(false);
             }
-            (Base::Same, None) => None,
+            replaced
+        } else {
+            self.prove(&base)?;
+            None
         };
         self.publish(base, known, overlay);
         self.reader.tell(&regressed);
         acknowledge(outcomes);
-        Ok(())
+        Ok(true)
+    }
+
+    /// Makes sure that what is reported without a write is durable (JF-3).
+    fn prove(&self, base: &Base) -> Result<()> {
+        match base {
+            Base::Same => Ok(()),
+            Base::Other(loaded) => self.reader.prove(&loaded.known),
+            Base::Missing => self.reader.prove_missing(),
+        }
     }
 
     /// Removes the temporaries of dead writers, listing a large directory less often.
@@ -209,89 +242,11 @@ impl JsonFileEngine {
             && !(content.entries.is_empty() && content.unknown.is_empty());
         let changed = lost || content.is_changed_by(&overlay);
         let json = changed.then(|| format::encode(content, &overlay));
-        if json.as_ref().is_some_and(|json| json.len() as u64 > FILE_BYTES_MAX) {
-            let message = format!("the state file would exceed {FILE_BYTES_MAX} bytes");
+        if json.as_ref().is_some_and(|json| json.len() as u64 > self.file_bytes_max) {
+            let message = format!("the state file would exceed {} bytes", self.file_bytes_max);
             return Err(Error::new(ErrorKind::TooLarge, message).at(&self.reader.path));
         }
         Ok(Judged { outcomes, overlay, json })
-    }
-
-    /// Puts new content in the place of the file, durably (JF-1, JF-7).
-    fn replace(&self, json: &[u8]) -> Result<Known> {
-        let reader = &self.reader;
-        let replaced = match reader.storage.stat_link(Site::JsonStat, &reader.path) {
-            Ok(stat) => Some(stat),
-            Err(os) if os.is_not_found() => None,
-            Err(os) => return Err(Error::os("look at", &reader.path, os)),
-        };
-        if self.has(Bug::InPlace) {
-            return self.write_in_place(json);
-        }
-        let directory = reader.open_dir()?;
-        let temporary =
-            Temporary::create(&reader.storage, &reader.directory, self.options.get().mode)?;
-        if let Some(replaced) = &replaced {
-            temporary.take_after(replaced)?;
-        }
-        temporary.write(json)?;
-        let began = reader.storage.monotonic();
-        if !self.has(Bug::NoFileSync) {
-            temporary.sync(Site::JsonSync)?;
-            reader.metrics.file_syncs.add(1);
-        }
-        let written = temporary.stat(Site::JsonStat)?;
-        reader.commit_renames(written.id);
-        let file = temporary.rename(Site::JsonRename, &reader.path)?;
-        // From here on the disk has changed: whatever fails leaves the outcome unknown.
-        let known = self.sync_name(directory.as_ref(), &written, file)?;
-        let took = reader.storage.monotonic().saturating_sub(began);
-        reader.metrics.sync_us.record(took);
-        if took.as_secs() >= 1 {
-            reader.tell(&[Event::SlowSync { duration: took }]);
-        }
-        reader.metrics.replaces.add(1);
-        reader.metrics.written_bytes.add(json.len() as u64);
-        Ok(known)
-    }
-
-    /// Makes the rename durable, and remembers the file by what it is from now on.
-    fn sync_name(
-        &self,
-        directory: &dyn File,
-        written: &Stat,
-        file: Box<dyn File>,
-    ) -> Result<Known> {
-        let reader = &self.reader;
-        if !self.has(Bug::NoDirectorySync) {
-            let sync =
-                || reader.sync_dir(directory, Site::JsonSyncDir).map_err(Error::indeterminate);
-            reader.sync_or_poison(sync).map_err(Error::indeterminate)?;
-            reader.metrics.directory_syncs.add(1);
-        }
-        let named = file.stat(Site::JsonStat).map_err(|os| {
-            let error = Error::os("look at", &reader.path, os).indeterminate();
-            reader.poison.set(&error);
-            error
-        })?;
-        Ok(Known { identity: Identity::of_renamed(written, &named), file })
-    }
-
-    /// The planted bug [`Bug::InPlace`].
-    fn write_in_place(&self, json: &[u8]) -> Result<Known> {
-        use tidemark_storage::Open;
-        let reader = &self.reader;
-        let failed = |os| Error::os("write", &reader.path, os);
-        let how = |exists| {
-            if exists { Open::READ_WRITE } else { Open::new_file(self.options.get().mode) }
-        };
-        let exists = reader.storage.stat(Site::JsonStat, &reader.path).is_ok();
-        let file =
-            reader.storage.open(Site::JsonOpen, &reader.path, how(exists)).map_err(failed)?;
-        file.set_len(Site::TempWrite, 0).map_err(failed)?;
-        file.write_all(Site::TempWrite, json, 0).map_err(failed)?;
-        file.sync_all(Site::JsonSync).map_err(failed)?;
-        let written = file.stat(Site::JsonStat).map_err(failed)?;
-        self.sync_name(reader.open_dir()?.as_ref(), &written, file)
     }
 
     /// Shows the readers of this process what is durable now.
@@ -325,26 +280,54 @@ impl Engine for JsonFileEngine {
         self.lock.acquire(LockMode::Exclusive, wait)
     }
 
-    fn commit(&mut self, group: Vec<Pending<Op, Outcome>>, outbox: &mut Outbox<Outcome>) {
-        let (ops, receipts): (Vec<Op>, Vec<Receipt<Outcome>>) =
-            group.into_iter().map(|pending| (pending.op, pending.receipt)).unzip();
-        let mut receipts = receipts.into_iter();
+    /// Commits the group as one; as several, in order, if the file would become too large: then
+    /// only what is too large by itself is refused (JF-12).
+    fn commit(
+        &mut self,
+        group: Vec<Pending<Op, Outcome>>,
+        outbox: &mut Outbox<Outcome>,
+    ) -> Vec<Pending<Op, Outcome>> {
+        let (mut ops, places): (Vec<Op>, Vec<_>) = group.into_iter().map(Pending::split).unzip();
+        let mut places = places.into_iter();
         let early = self.has(Bug::AcknowledgeBeforeSync);
-        let committed = self.commit_group(&ops, &mut |outcomes| {
-            for (receipt, outcome) in receipts.by_ref().zip(outcomes) {
-                outbox.settle(receipt, Ok(outcome));
+        let mut count = ops.len();
+        while !ops.is_empty() {
+            count = count.min(ops.len());
+            let part = ops.get(..count).unwrap_or_default();
+            let committed = self.commit_group(part, &mut |outcomes| {
+                for (outcome, place) in outcomes.into_iter().zip(places.by_ref()) {
+                    outbox.settle(place.receipt, Ok(outcome));
+                }
+                if early {
+                    // Acknowledged too early is only wrong if it is heard early.
+                    outbox.send();
+                }
+            });
+            self.reader.commit_ends();
+            self.restarts = if matches!(committed, Ok(false)) { self.restarts + 1 } else { 0 };
+            let refused = match committed {
+                Ok(true) => {
+                    drop(ops.drain(..count));
+                    count *= 2;
+                    continue;
+                }
+                Ok(false) if self.restarts < RESTARTS_MAX => break,
+                Ok(false) => self.lock.interference(),
+                Err(error) if error.kind() == ErrorKind::TooLarge && count > 1 => {
+                    count /= 2;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            if refused.kind() != ErrorKind::TooLarge {
+                count = ops.len();
             }
-            if early {
-                // Acknowledged too early is only wrong if it is heard early.
-                outbox.send();
-            }
-        });
-        self.reader.commit_ends();
-        if let Err(error) = committed {
-            for receipt in receipts {
-                outbox.settle(receipt, Err(error.clone()));
+            drop(ops.drain(..count));
+            for place in places.by_ref().take(count) {
+                outbox.settle(place.receipt, Err(refused.clone()));
             }
         }
+        ops.into_iter().zip(places).map(|(op, place)| place.with(op)).collect()
     }
 
     fn release(&mut self) {

@@ -7,7 +7,7 @@
 //! state.json.corrupt-<millis>   quarantine
 //! ```
 //!
-//! Format, protocol and the invariants JF-1 to JF-10: `docs/format/state-file.md`.
+//! Format, protocol and the invariants JF-1 to JF-12: `docs/format/state-file.md`.
 //!
 //! Recovery: none needed. A kill leaves the old file or the new one, and perhaps a temporary that
 //! the next write sweeps.
@@ -20,6 +20,7 @@ mod format;
 mod metrics;
 mod quarantine;
 mod reader;
+mod replace;
 
 #[cfg(test)]
 mod format_tests;

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidemark_storage::{File, FileId, FileKind, Open, OsError, Site, Stat, Storage, Timestamp};
 
+use super::engine::Base;
 use super::format;
 use super::metrics::JsonMetrics;
 use crate::checkpoint::view::{Content, View};
@@ -229,6 +230,19 @@ impl JsonFileReader {
         let content = format::decode(&bytes).map_err(|error| error.at(&self.path))?;
         let known = Known { identity: Identity::of(&stat), file };
         Ok(Found::Other(Box::new(Loaded { known, content })))
+    }
+
+    /// Whether the path still leads to what a commit has judged.
+    pub(super) fn is_unchanged(&self, base: &Base) -> Result<bool> {
+        match self.storage.stat_link(Site::JsonRecheck, &self.path) {
+            Ok(stat) => Ok(match base {
+                Base::Same => self.is_known(Identity::of(&stat)),
+                Base::Other(loaded) => loaded.known.identity == Identity::of(&stat),
+                Base::Missing => false,
+            }),
+            Err(os) if os.is_not_found() => Ok(matches!(base, Base::Missing)),
+            Err(os) => Err(Error::os("look at", &self.path, os)),
+        }
     }
 
     /// Closes the file that was kept open; the store has ended.

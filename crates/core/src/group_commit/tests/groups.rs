@@ -124,6 +124,29 @@ fn a_group_ends_where_the_claim_changes() {
     assert_eq!(rig.steps_to_the_end(), expected);
 }
 
+/// GC-10, GC-2: what a commit gives back is queued again, before all that came later, and is
+/// settled once; no credit is lost.
+#[test]
+fn what_a_commit_gives_back_is_first_in_the_queue_again() {
+    let (rig, mailbox) = (Rig::new(Gated::Commit), Mailbox::new());
+    rig.queue_behind_a_commit(1..=4, &mailbox);
+    rig.verdict.send(Verdict::Settle).unwrap();
+    rig.step_until(&Step::Commit(vec![1, 2, 3, 4]));
+    (5..=6).for_each(|number| rig.send(number, &mailbox));
+    rig.verdict.send(Verdict::GiveBackAfter(1)).unwrap();
+    rig.step_until(&Step::Commit(vec![2, 3, 4, 5, 6]));
+    rig.verdict.send(Verdict::GiveBackAfter(0)).unwrap();
+    rig.step_until(&Step::Commit(vec![2, 3, 4, 5, 6]));
+    rig.verdict.send(Verdict::Settle).unwrap();
+    rig.commit.detach(|| ());
+    rig.steps_to_the_end();
+    assert_eq!(rig.commit.depth(), (0, 0), "credits are neither lost nor given twice");
+    assert_eq!(rig.commit.metrics().operations.get(), 7);
+    let heard = [mailbox.next(), mailbox.next(), mailbox.next()];
+    assert_eq!(heard, [successes([0]), successes([1]), successes(2..=6)]);
+    assert!(mailbox.is_silent());
+}
+
 /// What cannot be acquired is rejected; what needs another claim is not concerned.
 #[test]
 fn a_failed_acquire_rejects_what_is_queued_with_that_claim() {

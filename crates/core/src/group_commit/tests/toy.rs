@@ -57,6 +57,8 @@ pub(super) enum Verdict {
     Forget,
     /// The outcome is unknown: the store is poisoned.
     Poison,
+    /// So many succeed; the lock does not count any more for the rest.
+    GiveBackAfter(usize),
 }
 
 /// What the engine waits for; without a gate it does not wait.
@@ -119,12 +121,21 @@ impl Engine for ToyEngine {
         })?
     }
 
-    fn commit(&mut self, group: Vec<Pending<Toy, u32>>, outbox: &mut Outbox<u32>) {
+    fn commit(
+        &mut self,
+        mut group: Vec<Pending<Toy, u32>>,
+        outbox: &mut Outbox<u32>,
+    ) -> Vec<Pending<Toy, u32>> {
         self.tell(Step::Commit(group.iter().map(|pending| pending.op.number).collect()));
         let verdict = match &self.gates.commit {
             Some(gate) => gate.recv().unwrap_or(Verdict::Settle),
             None => Verdict::Settle,
         };
+        let begun = match verdict {
+            Verdict::GiveBackAfter(count) => count,
+            _ => group.len(),
+        };
+        let rest = group.split_off(begun);
         for (index, Pending { op, receipt, .. }) in group.into_iter().enumerate() {
             match verdict {
                 Verdict::PanicAfter(count) if index >= count => panic!("the toy was told to"),
@@ -141,6 +152,7 @@ impl Engine for ToyEngine {
                 _ => outbox.settle(receipt, Ok(op.number)),
             }
         }
+        rest
     }
 
     fn release(&mut self) {
