@@ -7,9 +7,11 @@ mod crash_support;
 use std::ops::Range;
 
 use crash_support::{
-    Jury, Kind, Plant, Scenario, entries, put, race_for_a_lock_file_that_is_replaced,
+    Jury, Kind, Plant, Scenario, entries, places_where_an_intruder_costs_a_value, put,
+    race_for_a_lock_file_that_is_replaced, race_with_an_intruder,
 };
 use tidemark_core::checkpoint::Bug;
+use tidemark_storage::Site;
 
 /// The interleavings to try: always these, so that a bug is caught whatever `SEED` says.
 const SEEDS: Range<u64> = 1..40;
@@ -75,6 +77,18 @@ fn no_lock_recheck_is_caught() {
     let planted =
         |engine: tidemark_core::checkpoint::JsonFileEngine| engine.with(Bug::NoLockRecheck);
     let caught = race_for_a_lock_file_that_is_replaced(planted, SEEDS);
+    assert_eq!(caught.map(|(_, violation)| violation.kind), Some(Kind::Lost));
+}
+
+/// JF-11: right before the rename a writer looks again whether its lock still counts.
+#[test]
+fn no_last_look_is_caught() {
+    let planted = |engine: tidemark_core::checkpoint::JsonFileEngine| engine.with(Bug::NoLastLook);
+    let places = places_where_an_intruder_costs_a_value(planted);
+    for site in [Site::TempCreate, Site::TempWrite, Site::JsonSync, Site::JsonRename] {
+        assert!(places.contains(&site), "{site:?} is not among {places:?}");
+    }
+    let caught = race_with_an_intruder(planted, SEEDS);
     assert_eq!(caught.map(|(_, violation)| violation.kind), Some(Kind::Lost));
 }
 

@@ -127,7 +127,7 @@ impl Explore {
     ) -> (World, Report, T) {
         let world = World::new(self.start.clone(), self.seed);
         let (actors, known) = body(&world);
-        let plan = Plan { stop, faults: self.faults.clone(), schedule: self.schedule };
+        let plan = Plan { stop, then: None, faults: self.faults.clone(), schedule: self.schedule };
         let report = world.run(actors, &plan);
         if let Some(deadlock) = &report.deadlock {
             panic!("deadlock with seed {} and {stop:?}: {deadlock}", self.seed);

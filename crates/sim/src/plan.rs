@@ -9,6 +9,8 @@ use tidemark_storage::Site;
 pub struct Plan {
     /// Where the run, or one process of it, ends.
     pub stop: Option<Stop>,
+    /// Where it ends after that: a kill, and a power cut later on.
+    pub then: Option<Stop>,
     /// Which calls fail.
     pub faults: Vec<Fault>,
     /// Which actor makes the next call.

@@ -39,6 +39,7 @@ pub(crate) struct Run {
     pub(crate) calls: u64,
     pub(crate) trace: Vec<Call>,
     stop: Option<Stop>,
+    then: Option<Stop>,
     /// How many calls at the site of the stop went by.
     stop_seen: u64,
     pub(crate) stopped: bool,
@@ -87,6 +88,7 @@ impl Run {
             calls: 0,
             trace: Vec::new(),
             stop: plan.stop,
+            then: plan.then,
             stop_seen: 0,
             stopped: false,
             deadlock: None,
@@ -180,7 +182,8 @@ impl State {
             | Stop::KillAfterSite { process, .. } => self.kill(process),
         }
         if let Some(run) = &mut self.run {
-            run.stop = None;
+            run.stop = run.then.take();
+            run.stop_seen = 0;
             run.stopped = true;
         }
     }

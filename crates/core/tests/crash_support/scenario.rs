@@ -12,7 +12,7 @@ use super::workload::{disk_with, put, rival_ops};
 /// Disks to look at for each power cut, where one process works alone.
 const DISKS_ALONE: usize = 64;
 /// The same, where others are about or a first stop went before: the telling ones come first.
-const DISKS_IN_COMPANY: usize = 1;
+pub(super) const DISKS_IN_COMPANY: usize = 1;
 
 /// An operation and the file that it works on.
 #[derive(Clone)]
@@ -77,13 +77,14 @@ impl Scenario {
         let jury = Jury::default();
         self.alone(1, &jury);
         self.switched(&jury);
+        self.rival_killed(&jury);
         for seed in seeds {
             self.crowded(seed, &jury);
         }
         jury.judged_count()
     }
 
-    /// One process: every power cut, every kill, and after each of them a second power cut.
+    /// One process: every power cut, every kill, and after each of them a second one of each.
     pub(crate) fn alone(&self, seed: u64, jury: &Jury) {
         let explore = Explore::new(&self.start, DISKS_ALONE, seed);
         let body = |world: &World| self.body(world, Company::Nobody);
@@ -117,7 +118,7 @@ impl Scenario {
     pub(crate) fn switched(&self, jury: &Jury) {
         for company in [Company::Rival, Company::Reader, Company::Threads] {
             for switch in 0..self.calls() {
-                let all = self.run_switched(company, switch, None).1.calls;
+                let all = self.run_switched(company, switch, None, None).1.calls;
                 for call in switch..=all {
                     self.cut_switched(company, switch, call, jury);
                 }
@@ -130,25 +131,29 @@ impl Scenario {
             return;
         }
         let stop = Stop::PowerCut { at_call: call };
-        let (world, report, observer) = self.run_switched(company, switch, Some(stop));
+        let (world, report, observer) = self.run_switched(company, switch, Some(stop), None);
         for (choice, disk) in world.disk().crashes(DISKS_IN_COMPANY, call) {
             let (report, choice) = (report.clone(), Some(choice));
             let (site, killed, seed) = (None, None, switch);
             let state = CrashState { disk, report, call, site, killed, choice, seed };
             self.judge(&state, &observer, jury);
+            if !jury.is_done() && jury.is_picked(&state.disk) {
+                self.stopped_again(&state, &observer, jury);
+            }
         }
     }
 
-    fn run_switched(
+    pub(super) fn run_switched(
         &self,
         company: Company,
         switch: u64,
         stop: Option<Stop>,
+        then: Option<Stop>,
     ) -> (World, Report, Observer) {
         let world = World::new(self.start.clone(), switch);
         let (actors, observer) = self.body(&world, company);
         let schedule = Schedule::SwitchAt(switch);
-        let report = world.run(actors, &Plan { stop, schedule, ..Plan::default() });
+        let report = world.run(actors, &Plan { stop, then, schedule, ..Plan::default() });
         assert_eq!(report.deadlock, None, "{company:?}, switched at {switch}, {stop:?}");
         (world, report, observer)
     }
@@ -167,7 +172,7 @@ impl Scenario {
     }
 
     /// How many calls the process makes alone, once it has the store open.
-    fn calls(&self) -> u64 {
+    pub(super) fn calls(&self) -> u64 {
         let world = World::new(self.start.clone(), 0);
         let (actors, _) = self.body(&world, Company::Threads);
         let first = actors.into_iter().take(1).collect();
@@ -220,7 +225,7 @@ impl Scenario {
     }
 
     /// What a stop left must do, as it is, and after a kill also with the power cut after it.
-    fn judge(&self, state: &CrashState, observer: &Observer, jury: &Jury) {
+    pub(super) fn judge(&self, state: &CrashState, observer: &Observer, jury: &Jury) {
         let observer = observer.fork();
         observer.gone(state.killed);
         jury.hear(self.recovers(&state.disk, &observer, state.seed), state);
@@ -230,23 +235,6 @@ impl Scenario {
                 jury.hear(self.recovers(&disk, &observer, state.seed), state);
             }
         }
-    }
-
-    /// Cuts the power while the next process opens the store and writes.
-    fn stopped_again(&self, first: &CrashState, observer: &Observer, jury: &Jury) {
-        let explore = Explore::new(&first.disk, DISKS_IN_COMPANY, first.seed);
-        let body = |world: &World| {
-            let observer = observer.fork();
-            observer.gone(None);
-            let next = vec![vec![put(&[(8, 1)], "next")]];
-            let actor = writer(world, "next", &observer, self.options, next);
-            (vec![actor], observer)
-        };
-        explore.power_cuts(body, |state, observer| {
-            if !jury.is_done() {
-                self.judge(state, observer, jury);
-            }
-        });
     }
 
     /// Opens the store on what is left of it. All that is known must be there; the next write

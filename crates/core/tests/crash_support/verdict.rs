@@ -87,6 +87,13 @@ impl Jury {
         self.found.borrow_mut().get_or_insert(violation);
     }
 
+    /// Whether it is asked about a disk for the first time, and this is one of the few that are
+    /// looked at closely; `TORTURE` makes them more.
+    pub(crate) fn is_picked(&self, disk: &Disk) -> bool {
+        const DISKS_PER_PICK: u64 = 64;
+        self.is_new(disk) && (self.known.borrow().len() as u64) % DISKS_PER_PICK < super::torture()
+    }
+
     /// Whether this is the first time that it is asked about a disk.
     pub(crate) fn is_new(&self, disk: &Disk) -> bool {
         let mut hasher = DefaultHasher::new();
