@@ -67,6 +67,29 @@ impl FileLock {
         Ok(lock.take().filter(|_| granted).map(|file| Self { file, path }))
     }
 
+    /// Waits for the lock on the caller's thread: the straight-line form that simulations drive.
+    /// `is_wanted` is asked once it is granted: a late grant is released at once (L-3).
+    ///
+    /// # Errors
+    /// As for [`LockRequests::open`].
+    pub fn acquire_inline(
+        storage: &Arc<dyn Storage>,
+        path: &Path,
+        mode: LockMode,
+        is_wanted: impl FnOnce() -> bool,
+    ) -> Result<Option<Self>> {
+        let real = RealPath::resolve(storage.as_ref(), path)?;
+        let lock = LockFile::new(storage, real.file.clone(), NEW_FILE_MODE);
+        let mut engine = LockEngine { lock, path: real.file };
+        engine.acquire(mode, &LockWait::unwatched())?;
+        if !is_wanted() {
+            engine.release();
+            return Ok(None);
+        }
+        let path = engine.path;
+        Ok(engine.lock.take().map(|file| Self { file, path }))
+    }
+
     /// The lock file's real path.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -35,7 +35,7 @@ pub fn commit_inline<E: Engine>(
     let mut group: Vec<_> = ops.into_iter().enumerate().map(pending).collect();
     let mut outbox = Outbox::new(|_| ());
     while !group.is_empty() {
-        if let Err(error) = engine.acquire(claim, &LockWait(Arc::new(NoWatchdog))) {
+        if let Err(error) = engine.acquire(claim, &LockWait::unwatched()) {
             for pending in group {
                 pending.receipt.forget();
             }
@@ -63,6 +63,13 @@ impl<T: Send, F: Fn(usize, &Result<T>) + Send + Sync> Sink<T> for Ledger<T, F> {
             (self.on_settled)(usize::try_from(one.ticket).unwrap_or(usize::MAX), &one.result);
         }
         self.results.lock().unwrap_or_else(PoisonError::into_inner).extend(settled);
+    }
+}
+
+impl LockWait {
+    /// A wait that nobody times out.
+    pub(crate) fn unwatched() -> Self {
+        Self(Arc::new(NoWatchdog))
     }
 }
 
