@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crash_support::{Entries, Observer, STATE, Scenario, checkpoint, disk_with, entries, key, put};
 use tidemark_core::checkpoint::{JsonFileOptions, JsonFileRegistry, JsonFileStore, Store};
 use tidemark_core::{Error, ErrorKind, Storage};
-use tidemark_sim::{Disk, Fault, FaultKind, World};
+use tidemark_sim::{Choice, Disk, Fault, FaultKind, World};
 use tidemark_storage::{Open, OsError, Site};
 
 /// What happens on the machine after the store was opened, and before the put that a call fails.
@@ -231,6 +231,28 @@ fn what_cannot_be_synced_is_neither_shown_nor_reported_and_poisons() {
         assert_eq!(rig.put(4, 1).unwrap_err().kind(), ErrorKind::Poisoned, "{site:?}");
         assert_eq!(rig.store.refresh().unwrap_err().kind(), ErrorKind::Poisoned, "{site:?}");
     }
+}
+
+/// The limit that `docs/durability.md` states under "What we assume of the medium": the system
+/// tells a failed sync to those who had the directory open then. Whoever syncs it later, another
+/// process or the same one once it has opened the store again, hears of success, and believes what
+/// the medium may not have. The next write brings it there.
+#[test]
+fn who_comes_after_a_failed_directory_sync_can_be_mistaken_until_the_next_write() {
+    let rig = Rig::new(&two_keys(), nothing);
+    rig.world.inject(Fault::fail(Site::JsonSyncDir, 0, OsError::EIO));
+    assert!(rig.put(1, 11).unwrap_err().is_indeterminate());
+    rig.store.close_blocking();
+    let survivor = |disk: &Disk| {
+        let world = World::new(disk.after_power_cut(&Choice::Nothing), 1);
+        let store = open(&JsonFileRegistry::default(), &world.process().storage());
+        store.get(&key(1)).unwrap()
+    };
+    let other = open(&JsonFileRegistry::default(), &rig.world.process().storage());
+    assert_eq!(other.get(&key(1)).unwrap(), Some(checkpoint(11, "writer")));
+    assert_eq!(survivor(&rig.world.disk()), Some(checkpoint(10, "start")));
+    other.put(&key(5), checkpoint(1, "other")).unwrap();
+    assert_eq!(survivor(&rig.world.disk()), Some(checkpoint(11, "writer")));
 }
 
 #[test]

@@ -4,10 +4,21 @@
 //! The same rules as in `crash_json_file`: section 1 of the design, JF-1, JF-3, JF-4, JF-6, JF-10,
 //! GC-2 and GC-5. `SEED=n` repeats the random interleaving n alone, `TORTURE=n` tries n times as
 //! many, and as many more of the second stops.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod crash_support;
 
-use crash_support::{Entries, STATE, Scenario, checkpoint, delete, entries, key, put, survives};
-use tidemark_core::checkpoint::{Condition, JsonFileStore, Op, Recover};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use crash_support::{
+    Entries, STATE, Scenario, checkpoint, delete, disk_with, entries, key, put, survives,
+};
+use tidemark_core::checkpoint::{
+    Condition, JsonFileOptions, JsonFileRegistry, JsonFileStore, Op, Recover,
+};
+use tidemark_core::event::Event;
+use tidemark_sim::{Choice, World};
 
 const DAMAGE: &[u8] = b"{\"version\": 1, \"key_format_version\": 1, \"checkpoints\": {\"46fe";
 
@@ -81,4 +92,35 @@ fn a_repair_writes_what_is_known_in_the_place_of_the_damage() {
     scenario.options.recover = Recover::Quarantine;
     scenario.damage = Some(DAMAGE);
     survives(&scenario);
+}
+
+/// What the event `quarantined` saw on the disk that a power cut would have left at that moment.
+#[derive(Debug)]
+struct Witness {
+    world: World,
+    found: Mutex<Vec<Option<Vec<u8>>>>,
+}
+
+impl tidemark_core::event::Observer for Witness {
+    fn notify(&self, event: &Event) {
+        if let Event::Quarantined { quarantine, .. } = event {
+            let after = self.world.disk().after_power_cut(&Choice::Nothing);
+            self.found.lock().unwrap().push(after.read(quarantine));
+        }
+    }
+}
+
+/// JF-10: what `quarantined` tells is durable: whoever acts on it finds the file there.
+#[test]
+fn a_file_is_durably_in_quarantine_when_that_is_told() {
+    let world = World::new(disk_with(&three_keys()), 1);
+    let options = JsonFileOptions { recover: Recover::Quarantine, ..JsonFileOptions::default() };
+    let (registry, storage) = (JsonFileRegistry::default(), world.process().storage());
+    let store = JsonFileStore::open(&registry, &storage, Path::new(STATE), options).unwrap();
+    let witness = Arc::new(Witness { world: world.clone(), found: Mutex::default() });
+    let observer: Arc<dyn tidemark_core::event::Observer> = Arc::clone(&witness) as _;
+    store.subscribe(&observer);
+    world.with_disk(|disk| disk.write_durable(STATE, DAMAGE, 0o600));
+    store.put(&key(1), checkpoint(11, "writer")).unwrap();
+    assert_eq!(*witness.found.lock().unwrap(), [Some(DAMAGE.to_vec())]);
 }
