@@ -14,7 +14,7 @@ use tidemark_core::checkpoint::Bug;
 use tidemark_storage::Site;
 
 /// The interleavings to try: always these, so that a bug is caught whatever `SEED` says.
-const SEEDS: Range<u64> = 1..40;
+const SEEDS: Range<u64> = 1..200;
 
 /// A way to try a scenario.
 type Trial = fn(&Scenario, &Jury);
