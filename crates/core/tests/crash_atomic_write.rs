@@ -186,7 +186,9 @@ fn next_write_works(form: Form, disk: Disk) {
 /// A write whose nth call at a site fails; what it answers, and the disk that it leaves.
 fn fail(form: Form, faults: &[Fault]) -> (World, Option<bool>) {
     let world = World::new(form.start(), 1);
-    faults.iter().for_each(|fault| world.inject(*fault));
+    for fault in faults {
+        world.inject(*fault);
+    }
     let storage = world.process().storage();
     let path = Path::new(if form.linked { LINK } else { TARGET });
     let options = AtomicWriteOptions { mode: form.mode, durable: form.durable };

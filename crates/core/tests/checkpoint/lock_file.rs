@@ -68,7 +68,7 @@ fn a_lock_file_replaced_between_two_puts_is_noticed() {
 }
 
 /// L-1: two writers, while somebody takes the lock file away again and again, under its lock.
-/// (Who deletes it while a writer holds it breaks the exclusion: nothing can help against that.)
+/// (What comes of it where somebody asks nobody: `intruder` here, and `crash_lock_file`.)
 #[test]
 fn no_put_is_lost_while_the_lock_file_is_being_replaced() {
     let scratch = Scratch::new();

@@ -15,6 +15,8 @@ mod files;
 #[cfg(test)]
 mod grouping;
 #[cfg(test)]
+mod intruder;
+#[cfg(test)]
 mod json_file;
 #[cfg(test)]
 mod lock_file;
