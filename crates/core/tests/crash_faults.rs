@@ -12,9 +12,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crash_support::{Entries, Observer, STATE, Scenario, checkpoint, disk_with, entries, key, put};
+use crash_support::{
+    Entries, LOCK, Observer, STATE, Scenario, checkpoint, disk_with, entries, key, put,
+};
 use tidemark_core::checkpoint::{JsonFileOptions, JsonFileRegistry, JsonFileStore, Store};
-use tidemark_core::{Error, ErrorKind, Storage};
+use tidemark_core::file_lock::FileLock;
+use tidemark_core::{Error, ErrorKind, LockMode, Storage};
 use tidemark_sim::{Choice, Disk, Fault, FaultKind, World};
 use tidemark_storage::{Open, OsError, Site};
 
@@ -126,7 +129,9 @@ fn fail(initial: &Entries, before: Before, fault: Fault) {
     rig.world.inject(fault);
     let op = put(&[(1, 11)], "writer");
     let id = rig.observer.asks(1, &op);
-    match rig.store.call(&op) {
+    let answer = rig.store.call(&op);
+    assert!(is_lock_free(&rig.world), "L-5, {fault:?}: the store keeps the lock");
+    match answer {
         Ok(outcome) => rig.observer.hears(id, &outcome),
         Err(error) if error.is_indeterminate() => {
             // A rename that was done, and what comes after it: the sync of its directory, and a
@@ -157,6 +162,11 @@ fn fail(initial: &Entries, before: Before, fault: Fault) {
     let again = open(&rig.registry, &rig.storage);
     again.put(&key(6), checkpoint(1, "again")).unwrap();
     assert_eq!(again.get(&key(5)).unwrap(), Some(checkpoint(1, "other")), "{fault:?}");
+}
+
+fn is_lock_free(world: &World) -> bool {
+    let (other, lock) = (world.process().storage(), Path::new(LOCK));
+    FileLock::try_acquire(&other, lock, LockMode::Exclusive, false).unwrap().is_some()
 }
 
 fn two_keys() -> Entries {

@@ -124,7 +124,7 @@ fn a_group_ends_where_the_claim_changes() {
     assert_eq!(rig.steps_to_the_end(), expected);
 }
 
-/// GC-10, GC-2: what a commit gives back is queued again, before all that came later, and is
+/// GC-10, GC-2, GC-4: what a commit gives back is queued again, before all that came later, and is
 /// settled once; no credit is lost.
 #[test]
 fn what_a_commit_gives_back_is_first_in_the_queue_again() {
@@ -135,6 +135,7 @@ fn what_a_commit_gives_back_is_first_in_the_queue_again() {
     (5..=6).for_each(|number| rig.send(number, &mailbox));
     rig.verdict.send(Verdict::GiveBackAfter(1)).unwrap();
     rig.step_until(&Step::Commit(vec![2, 3, 4, 5, 6]));
+    assert_eq!(rig.commit.depth(), (5, 5 * OP_BYTES), "GC-4: what was given back is in flight");
     rig.verdict.send(Verdict::GiveBackAfter(0)).unwrap();
     rig.step_until(&Step::Commit(vec![2, 3, 4, 5, 6]));
     rig.verdict.send(Verdict::Settle).unwrap();
