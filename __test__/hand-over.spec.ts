@@ -58,13 +58,16 @@ test.serial(
 );
 
 // It takes the lock again before the kernel has woken anybody: nobody who sleeps can prevent that.
+// Blocking, it was seen to get up to 6 times their turns; beside writers that poll, 79 times.
+const NO_WAY_MAX = 25;
+
 test.serial('L-2: beside a Python writer that gives no way, none of four starves', async (t) => {
   const { python = 0, ...ours } = await run(t, [...four, 'python'], (race) => {
     for (const name of four) race.process(name);
     race.python('python', 'loop');
   });
   t.true(spread(ours) <= SPREAD_MAX);
-  t.true(python * SPREAD_MAX >= TURNS, 'nor does Python');
+  t.true(python * SPREAD_MAX >= TURNS && python <= NO_WAY_MAX * TURNS, String(python));
 });
 
 test.serial('L-2: four threads of a process and another process get equal shares', async (t) => {
@@ -186,12 +189,14 @@ test.serial(
 
     holder.resume();
     for (const file of locks) await holder.ask('unlock', file);
-    await until(() => locks.every((file) => waitersFor(file) === 0), 'nobody waits');
+    // A late grant that finds nothing to do is released at once, while the stores are open.
+    for (const file of locks) {
+      await until(() => holder.ask('tryLock', file), `${file} is free again`);
+    }
     // Closed, a store has done all that it will ever do.
     await Promise.all([hasty.close(), patient.close()]);
     await until(() => threads('tidemark-commit') === 0, 'the threads have ended');
     t.deepEqual(openIn(directory), []);
-    for (const file of locks) t.true(await holder.ask('tryLock', file), file);
     for (const file of [short, long]) t.is(readFileSync(file, 'utf8'), before);
     t.is(readFileSync(damaged, 'utf8'), 'damaged');
     const names = ['short.json', 'long.json', 'damaged.json'];
