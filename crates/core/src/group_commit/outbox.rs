@@ -102,13 +102,15 @@ type Letter<T> = (Arc<dyn Sink<T>>, Vec<Settled<T>>);
 /// The results of one group, sorted by where they go.
 pub struct Outbox<T> {
     letters: Vec<Letter<T>>,
+    /// What is dropped when the letters are on their way.
+    afterwards: Vec<Box<dyn Send>>,
     /// Told how many operations were settled, after each delivery.
     on_sent: Box<dyn Fn(usize) + Send>,
 }
 
 impl<T> Outbox<T> {
     pub(super) fn new(on_sent: impl Fn(usize) + Send + 'static) -> Self {
-        Self { letters: Vec::new(), on_sent: Box::new(on_sent) }
+        Self { letters: Vec::new(), afterwards: Vec::new(), on_sent: Box::new(on_sent) }
     }
 
     /// Puts a result in; it leaves with [`Outbox::send`] or when the commit ends.
@@ -121,6 +123,12 @@ impl<T> Outbox<T> {
         }
     }
 
+    /// Keeps something until the results are on their way, because dropping it takes time that
+    /// nobody needs to wait for.
+    pub fn drop_afterwards(&mut self, what: impl Send + 'static) {
+        self.afterwards.push(Box::new(what));
+    }
+
     /// Delivers what was put in, one call per sink (GC-9).
     pub fn send(&mut self) {
         let mut count = 0;
@@ -131,6 +139,7 @@ impl<T> Outbox<T> {
         if count > 0 {
             (self.on_sent)(count);
         }
+        self.afterwards.clear();
     }
 }
 

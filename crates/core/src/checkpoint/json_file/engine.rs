@@ -74,6 +74,18 @@ pub(super) enum Base {
     Missing,
 }
 
+/// What a group came to that did not fail.
+enum Committed {
+    /// It is durable, and so is what its results rest on.
+    Done {
+        /// The file that was known before. Closing it takes time: it frees the blocks of a file
+        /// that has no name any more.
+        replaced: Option<Known>,
+    },
+    /// Somebody else may have been let in. Nothing was written; all of it must start again.
+    Overtaken,
+}
+
 /// A group that was judged.
 struct Judged {
     outcomes: Vec<Outcome>,
@@ -129,13 +141,12 @@ impl JsonFileEngine {
         cfg!(feature = "planted-bugs") && self.bug == Some(bug)
     }
 
-    /// Commits operations as one. False: somebody else may have been let in, nothing was written,
-    /// and all of it must start again.
+    /// Commits operations as one.
     fn commit_group(
         &mut self,
         ops: &[Op],
         acknowledge: &mut dyn FnMut(Vec<Outcome>),
-    ) -> Result<bool> {
+    ) -> Result<Committed> {
         self.sweep();
         let base = self.load()?;
         let regressed = match &base {
@@ -148,26 +159,25 @@ impl JsonFileEngine {
         }
         if self.has(Bug::PublishBeforeSync) {
             let early = overlay.clone();
-            self.reader.publish(None, |content| content.apply(early));
+            let _nothing = self.reader.publish(None, |content| content.apply(early));
         }
-        let known = if let Some(json) = json {
+        let written = if let Some(json) = json {
             let is_missing = matches!(base, Base::Missing);
             if is_missing && !self.quarantine.files(&self.reader)?.is_empty() {
                 self.reader.prove_missing()?;
             }
-            let replaced = self.replace(&base, &json)?;
-            if replaced.is_none() {
-                return Ok(false);
-            }
-            replaced
+            let Some(written) = self.replace(&base, &json)? else {
+                return Ok(Committed::Overtaken);
+            };
+            Some(written)
         } else {
             self.prove(&base)?;
             None
         };
-        self.publish(base, known, overlay);
+        let replaced = self.publish(base, written, overlay);
         self.reader.tell(&regressed);
         acknowledge(outcomes);
-        Ok(true)
+        Ok(Committed::Done { replaced })
     }
 
     /// Makes sure that what is reported without a write is durable (JF-3).
@@ -249,18 +259,18 @@ impl JsonFileEngine {
         Ok(Judged { outcomes, overlay, json })
     }
 
-    /// Shows the readers of this process what is durable now.
-    fn publish(&self, base: Base, replaced: Option<Known>, overlay: Overlay) {
+    /// Shows the readers of this process what is durable now; the file that it replaces.
+    fn publish(&self, base: Base, written: Option<Known>, overlay: Overlay) -> Option<Known> {
         match base {
             Base::Same | Base::Missing => {
-                self.reader.publish(replaced, |content| content.apply(overlay));
+                self.reader.publish(written, |content| content.apply(overlay))
             }
             Base::Other(loaded) => {
                 let Loaded { known, content: disk } = *loaded;
-                self.reader.publish(Some(replaced.unwrap_or(known)), |content| {
+                self.reader.publish(Some(written.unwrap_or(known)), |content| {
                     *content = disk;
                     content.apply(overlay);
-                });
+                })
             }
         }
     }
@@ -304,15 +314,17 @@ impl Engine for JsonFileEngine {
                 }
             });
             self.reader.commit_ends();
-            self.restarts = if matches!(committed, Ok(false)) { self.restarts + 1 } else { 0 };
+            self.restarts =
+                if matches!(committed, Ok(Committed::Overtaken)) { self.restarts + 1 } else { 0 };
             let refused = match committed {
-                Ok(true) => {
+                Ok(Committed::Done { replaced }) => {
+                    outbox.drop_afterwards(replaced);
                     drop(ops.drain(..count));
                     count *= 2;
                     continue;
                 }
-                Ok(false) if self.restarts < RESTARTS_MAX => break,
-                Ok(false) => self.lock.interference(),
+                Ok(Committed::Overtaken) if self.restarts < RESTARTS_MAX => break,
+                Ok(Committed::Overtaken) => self.lock.interference(),
                 Err(error) if error.kind() == ErrorKind::TooLarge && count > 1 => {
                     count /= 2;
                     continue;

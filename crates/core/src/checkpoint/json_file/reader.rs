@@ -8,6 +8,7 @@
 //! writer may have died between the rename and the sync, and a power cut could take back what a
 //! reader has already acted on.
 
+use std::mem;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -356,14 +357,17 @@ impl JsonFileReader {
         Ok(true)
     }
 
-    /// Shows what a commit has made durable: `change` brings the view there.
-    pub(super) fn publish(&self, known: Option<Known>, change: impl FnOnce(&mut Content)) {
+    /// Shows what a commit has made durable: `change` brings the view there. Returns the
+    /// file that was known before, if there is another one now.
+    pub(super) fn publish(
+        &self,
+        known: Option<Known>,
+        change: impl FnOnce(&mut Content),
+    ) -> Option<Known> {
         let mut state = self.state();
         change(&mut self.view.write());
-        if known.is_some() {
-            state.known = known;
-        }
         state.epoch += 1;
+        if known.is_some() { mem::replace(&mut state.known, known) } else { None }
     }
 
     /// What the disk holds less of than this process knows (JF-4).

@@ -1,10 +1,12 @@
 //! GC-1, GC-3, GC-5, GC-7 and GC-9: who is told what, when, and how often.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::super::Limits;
+use super::super::{Limits, Outbox, Receipt, Settled, Sink};
 use super::toy::{Gated, Heard, Mailbox, Rig, Step, Toy, Verdict, failures, successes};
 use crate::error::ErrorKind;
 
@@ -176,4 +178,29 @@ fn the_results_of_a_group_reach_each_sink_in_one_call() {
     assert_eq!(one.next(), successes([0]));
     assert_eq!(one.next(), successes([1, 3, 5]));
     assert_eq!(other.next(), successes([2, 4]));
+}
+
+/// What takes time to drop is dropped when nobody waits for it any more.
+#[test]
+fn what_an_engine_leaves_behind_is_dropped_after_the_delivery() {
+    struct Deliveries(Sender<&'static str>);
+    impl Sink<()> for Deliveries {
+        fn deliver(&self, _settled: Vec<Settled<()>>) {
+            self.0.send("delivered").unwrap();
+        }
+    }
+    struct LeftBehind(Sender<&'static str>);
+    impl Drop for LeftBehind {
+        fn drop(&mut self) {
+            self.0.send("dropped").unwrap();
+        }
+    }
+    let (tell, told) = channel();
+    let sink: Arc<dyn Sink<()>> = Arc::new(Deliveries(tell.clone()));
+    let mut outbox = Outbox::new(|_| ());
+    outbox.drop_afterwards(LeftBehind(tell));
+    outbox.settle(Receipt::new(1, sink), Ok(()));
+    assert_eq!(told.try_iter().count(), 0);
+    outbox.send();
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), ["delivered", "dropped"]);
 }
