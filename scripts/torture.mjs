@@ -12,7 +12,7 @@ import { ensurePeers } from './test.mjs';
 
 const RUST = [
   ...['test', '--package', 'tidemark-core', '--features', 'planted-bugs'],
-  ...['--test', 'process_kill_json_file', '--', '--nocapture'],
+  ...['--test', 'process_kill_json_file', '--', 'told'],
 ];
 const PROGRAM = ['--import=tsx', '--no-warnings', 'interop/torture.ts'];
 

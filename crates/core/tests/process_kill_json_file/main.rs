@@ -6,8 +6,8 @@
 //! - `observer`: a round: starts, kills; `look`: what is on disk; `tally`: what was hit
 //! - `history`, `verdict`: what must be so; `verdict_tests` hold the judge to that
 //!
-//! This program is its own writer, so that it has its own `main`: with the argument `writer` it is
-//! one, else it behaves as a test binary does. `SEED=` repeats the plans of a round, as far as
+//! This program is its own writer, so that it has its own `main`: with the argument `--writer` it
+//! is one, else it behaves as a test binary does. `SEED=` repeats the plans of a round, as far as
 //! processes that race repeat anything; `TIDEMARK_TORTURE_MINUTES=` goes on for so long.
 
 #[cfg(test)]
@@ -39,7 +39,8 @@ mod writer;
 fn main() -> std::process::ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.split_first() {
-        Some((role, orders)) if role == "writer" => writer::start(orders),
+        // Not a bare word: that would be a filter of tests.
+        Some((role, orders)) if role == "--writer" => writer::start(orders),
         _ => tests::run(&args),
     }
 }

@@ -182,7 +182,7 @@ impl Round {
         let (op, sequence) = (seat.op, seat.sequence);
         let orders = Orders { state, note, writer, seed, op, sequence, step, aim, bug };
         let started = Command::new(std::env::current_exe().expect("this is a program"))
-            .arg("writer")
+            .arg("--writer")
             .args(orders.to_args())
             .stdin(Stdio::piped())
             .stdout(self.pipe.try_clone().expect("it can be shared"))
