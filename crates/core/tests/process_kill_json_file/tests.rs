@@ -14,7 +14,7 @@ use super::tally::Tally;
 use super::verdict_tests;
 
 /// Rounds of the short form, of 40 kills each.
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 6;
 const KILLS_MIN: usize = 40 * ROUNDS;
 
 type Test = (&'static str, fn());
