@@ -119,14 +119,27 @@ fn an_atomic_write_that_cannot_open_the_directory_changes_nothing() {
 /// answers EINVAL.
 #[test]
 fn a_file_system_that_cannot_sync_because_it_is_never_written_to_is_read() {
-    for errno in [OsError::EINVAL, OsError::EROFS] {
-        let scratch = Scratch::new();
-        write_as_another_program(&scratch.state(), [(key(1), at(7))]);
-        let storage = Hooked::storage(move |site| {
-            matches!(site, Site::JsonTrust | Site::JsonTrustDir).then_some(errno)
-        });
-        let store = Process::on(storage).open(&scratch.state());
-        assert_eq!(store.get(&key(1)).unwrap(), Some(at(7)));
-        store.refresh().unwrap();
-    }
+    let scratch = Scratch::new();
+    write_as_another_program(&scratch.state(), [(key(1), at(7))]);
+    let store = Process::on(never_synced(OsError::EINVAL)).open(&scratch.state());
+    assert_eq!(store.get(&key(1)).unwrap(), Some(at(7)));
+    store.refresh().unwrap();
+}
+
+/// JF-3: a file system that was written to and lost its journal cannot sync either; what it shows
+/// may never have reached the medium.
+#[test]
+fn a_file_system_that_became_read_only_proves_nothing() {
+    let scratch = Scratch::new();
+    write_as_another_program(&scratch.state(), [(key(1), at(7))]);
+    let process = Process::on(never_synced(OsError::EROFS));
+    let refused = process.try_open(&scratch.state(), JsonFileOptions::default());
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Io);
+}
+
+/// Storage on which no sync of what others wrote succeeds.
+fn never_synced(errno: i32) -> Arc<dyn Storage> {
+    Hooked::storage(move |site| {
+        matches!(site, Site::JsonTrust | Site::JsonTrustDir).then_some(errno)
+    })
 }
