@@ -68,6 +68,9 @@ impl Watchdog {
 /// Everything under the queue's mutex.
 pub(super) struct Queue<Op, T> {
     pub(super) pending: VecDeque<Pending<Op, T>>,
+    /// Whether somebody wants what is pending to begin. Until then its caller has more to hand
+    /// over, and whatever the commit thread took of it now would cost a commit of its own.
+    woken: bool,
     /// Bytes queued or in commit (GC-4).
     in_flight_bytes: usize,
     /// Operations accepted and not settled.
@@ -118,6 +121,7 @@ impl<Op, T> Shared<Op, T> {
     pub(super) fn new(limits: Limits, poison: Poison, storage: Arc<dyn Storage>) -> Self {
         let queue = Queue {
             pending: VecDeque::new(),
+            woken: false,
             in_flight_bytes: 0,
             unsettled: 0,
             starved: Vec::new(),
@@ -158,24 +162,29 @@ impl<Op, T> Shared<Op, T> {
                 queue.starved.push(Arc::clone(sink));
             }
             // Room comes from the commit thread, and nobody may have woken it yet.
-            self.work.notify_one();
+            self.begin(&mut queue);
             return Ok(Enqueued::Full);
         }
         queue.in_flight_bytes = after;
         queue.unsettled += 1;
         let receipt = Receipt::new(ticket, Arc::clone(sink));
         queue.pending.push_back(Pending { op, receipt, size_bytes, deadline });
-        if queue.waiting.is_some() {
-            if queue.watchdog.misses(deadline) {
-                self.watch.notify_one();
-            }
-        } else if wake {
-            self.work.notify_one();
+        if queue.waiting.is_some() && queue.watchdog.misses(deadline) {
+            self.watch.notify_one();
+        }
+        if wake {
+            self.begin(&mut queue);
         }
         Ok(Enqueued::Accepted)
     }
 
     pub(super) fn wake(&self) {
+        self.begin(&mut self.lock());
+    }
+
+    /// Has the commit thread begin with what is pending, now or after what it is at.
+    fn begin(&self, queue: &mut Queue<Op, T>) {
+        queue.woken = !queue.pending.is_empty();
         self.work.notify_one();
     }
 
@@ -221,11 +230,12 @@ impl<Op, T> Shared<Op, T> {
     pub(super) fn next<C>(&self, claim: impl Fn(&Op) -> C, due: Option<Duration>) -> Next<C> {
         let mut queue = self.lock();
         loop {
-            if let Some(first) = queue.pending.front() {
-                return Next::Work(claim(&first.op));
-            }
-            if queue.users == 0 {
-                return Next::Closed;
+            match queue.pending.front() {
+                Some(first) if queue.woken || queue.users == 0 => {
+                    return Next::Work(claim(&first.op));
+                }
+                None if queue.users == 0 => return Next::Closed,
+                _ => {}
             }
             queue = match due {
                 None => self.work.wait(queue).unwrap_or_else(PoisonError::into_inner),
@@ -257,6 +267,7 @@ impl<Op, T> Shared<Op, T> {
             bytes = after;
             group.extend(queue.pending.pop_front());
         }
+        queue.woken = !queue.pending.is_empty();
         (group, bytes)
     }
 
@@ -265,6 +276,7 @@ impl<Op, T> Shared<Op, T> {
         let mut queue = self.lock();
         for pending in rest.into_iter().rev() {
             queue.pending.push_front(pending);
+            queue.woken = true;
         }
     }
 
@@ -298,7 +310,7 @@ impl<Op, T> Shared<Op, T> {
     pub(super) fn drain(&self, timeout: Duration) -> bool {
         let deadline = self.storage.monotonic().saturating_add(timeout);
         let mut queue = self.lock();
-        self.work.notify_one();
+        self.begin(&mut queue);
         while queue.unsettled > 0 {
             let rest = deadline.saturating_sub(self.storage.monotonic());
             if rest.is_zero() {
@@ -325,15 +337,14 @@ impl<Op, T> Shared<Op, T> {
     pub(super) fn detach(&self, done: Box<dyn FnOnce() + Send>) {
         let mut queue = self.lock();
         queue.users = queue.users.saturating_sub(1);
+        self.begin(&mut queue);
         let stays = queue.users > 0 || queue.waiting.is_some() || queue.exited;
         if stays {
             drop(queue);
             done();
         } else {
             queue.on_exit.push(done);
-            drop(queue);
         }
-        self.work.notify_one();
     }
 
     /// Ends the thread unless somebody attached meanwhile. The caller has dropped the engine if it

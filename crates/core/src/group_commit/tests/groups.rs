@@ -61,6 +61,26 @@ fn requests_that_did_not_wake_are_one_group_once_somebody_does() {
     }
 }
 
+/// ADR 0002: what a caller is still handing over is left alone by a commit thread that happens to
+/// be awake; taken in two, it would cost two commits.
+#[test]
+fn requests_that_did_not_wake_are_left_alone_by_a_commit_that_ends_beside_them() {
+    let (rig, mailbox) = (Rig::new(Gated::Commit), Mailbox::new());
+    rig.send(0, &mailbox);
+    rig.step_until(&Step::Commit(vec![0]));
+    (1..=3).for_each(|number| rig.send_quietly(number, &mailbox));
+    rig.verdict.send(Verdict::Settle).unwrap();
+    assert_eq!(mailbox.next(), successes([0]));
+    rig.send_quietly(4, &mailbox);
+    rig.commit.wake();
+    rig.verdict.send(Verdict::Settle).unwrap();
+    rig.commit.detach(|| ());
+    let steps = rig.steps_to_the_end();
+    let commits: Vec<_> =
+        steps.into_iter().filter(|step| matches!(step, Step::Commit(_))).collect();
+    assert_eq!(commits, [Step::Commit(vec![1, 2, 3, 4])]);
+}
+
 /// GC-2: whatever the limits cut, the order stays.
 #[test]
 fn operations_are_applied_in_the_order_of_acceptance() {
