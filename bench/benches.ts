@@ -12,7 +12,7 @@ import { type Rounds, alternate, median, ratio } from './lib/rounds.ts';
 import { type Subject, aviso, floor, tidemark } from './lib/subjects.ts';
 import { KEYS, all, next } from './lib/workload.ts';
 
-const AVISO = path.join(import.meta.dirname, '../target/aviso/release/bench-aviso');
+const AVISO = path.join(import.meta.dirname, '../target/aviso/release/aviso-peer');
 const AT_ONCE = 64;
 
 /** What is there of those that we compare with; for the rest, why not. */

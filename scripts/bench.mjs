@@ -5,6 +5,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { SetupError, main, root, run, say } from './lib/project.mjs';
 import { ensureAddon, ensureModules, runNpm } from './setup.mjs';
+import { ensurePeers } from './test.mjs';
 
 /** What we compare with, of its own lock file, so that the project's set-up stays light. */
 function ensureRivals() {
@@ -14,12 +15,11 @@ function ensureRivals() {
   if (!runNpm(['ci', '--prefix', prefix, '--ignore-scripts', ...quiet])) {
     say('npm ci failed in bench/: what needs it is left out');
   }
-  say('building the runner of the aviso crate (from scratch it takes some minutes)');
-  const manifest = path.join(prefix, 'aviso/Cargo.toml');
-  const target = path.join(root, 'target/aviso');
-  const args = ['build', '--release', '--locked', '--quiet', '--manifest-path', manifest];
-  if (!run('cargo', args, { CARGO_TARGET_DIR: target })) {
-    say('cargo failed: the aviso crate is left out');
+  try {
+    ensurePeers();
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    say(`${error.message}; the aviso crate is left out`);
   }
 }
 

@@ -83,7 +83,9 @@ export async function aviso(
 ): Promise<Subject> {
   const file = path.join(place(directory, 'aviso'), 'state.json');
   fs.writeFileSync(file, bytes);
-  const child = spawn(program, [file, String(KEY_COUNT)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(program, ['bench', file, String(KEY_COUNT)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   await once(child, 'spawn');
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const ask = async (round: string): Promise<number[]> => {

@@ -6,7 +6,9 @@
 //! - `keys` makes the resume keys of the inputs that come in, one JSON object per line, and prints
 //!   for each the key of the original's key type, that of its client, and that of our core, or `-`
 //!   where it makes none.
+//! - `bench FILE KEYS` is measured beside others.
 
+mod bench;
 mod keys;
 mod writer;
 
@@ -48,7 +50,8 @@ async fn main() -> ExitCode {
             read(file, &numbers).await
         }
         ["keys"] => keys::run(),
-        _ => Err("usage: aviso-peer write CONFIG | read FILE NUMBER... | keys".into()),
+        ["bench", file, keys] => bench::run(file, keys).await,
+        _ => Err("usage: aviso-peer write CONFIG | read FILE NUMBER... | keys | bench ...".into()),
     };
     if let Err(error) = done {
         eprintln!("aviso-peer: {error}");

@@ -394,8 +394,8 @@ impl JsonFileReader {
 }
 
 /// The result of a sync where somebody reads. A file system that is made once and only read after
-/// that (squashfs, erofs) has no sync, and answers `EINVAL`: what it holds is on the medium. `EROFS`
-/// is not that: ext4 answers it once its journal is lost, when what is shown may be nowhere else.
+/// that (squashfs, erofs) has no sync, and answers `EINVAL`: what it holds is on the medium. But
+/// ext4 answers `EROFS` once its journal is lost: what its cache shows may be nowhere else.
 fn or_never_written(synced: Result<(), OsError>) -> Result<(), OsError> {
     synced.or_else(|os| if os.errno == OsError::EINVAL { Ok(()) } else { Err(os) })
 }

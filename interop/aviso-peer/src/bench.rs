@@ -1,17 +1,19 @@
-//! Puts with the real `aviso` crate, a round at a time, so that the bench can alternate it with
-//! other stores.
+//! Puts a round at a time, so that the bench can alternate it with other stores.
 //!
-//! `bench-aviso FILE KEYS` opens the state file, then reads rounds from stdin, one a line:
-//! `sequential N` makes N puts one after the other, `together N M` makes N times M puts at once.
-//! The answer to a round is one line: the nanoseconds of each put, or of each M puts.
+//! Opens the state file, then reads rounds from stdin, one a line: `sequential N` makes N puts one
+//! after the other, `together N M` makes N times M puts at once. The answer to a round is one line:
+//! the nanoseconds of each put, or of each M puts.
 
-use std::error::Error;
+#![expect(clippy::disallowed_methods, reason = "it measures time")]
+
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use aviso::state::{Checkpoint, JsonFileStore, ResumeKey, StateStore};
 use serde_json::json;
 use url::Url;
+
+use crate::Result;
 
 /// Puts to the keys in turn, with sequences that rise.
 struct Writer {
@@ -22,11 +24,11 @@ struct Writer {
 
 impl Writer {
     /// The same keys as those of the bench's other stores.
-    async fn open(file: &str, count: usize) -> Result<Self, Box<dyn Error>> {
+    async fn open(file: &str, count: usize) -> Result<Self> {
         let url = Url::parse("https://bench.example/")?;
         let keys = (0..count)
             .map(|number| ResumeKey::new(&url, "bench", &json!({ "n": number }), None))
-            .collect::<Result<_, _>>()?;
+            .collect::<std::result::Result<_, _>>()?;
         // Beyond whatever the file was filled with.
         Ok(Self { store: JsonFileStore::open(file).await?, keys, sequence: 1 << 40 })
     }
@@ -39,12 +41,12 @@ impl Writer {
         (self.keys[index].clone(), Checkpoint::new(self.sequence, Some(id)))
     }
 
-    async fn put(&mut self) -> Result<(), Box<dyn Error>> {
+    async fn put(&mut self) -> Result<()> {
         let (key, checkpoint) = self.next();
         Ok(self.store.put(&key, checkpoint).await?)
     }
 
-    async fn put_together(&mut self, count: usize) -> Result<(), Box<dyn Error>> {
+    async fn put_together(&mut self, count: usize) -> Result<()> {
         let mut puts = tokio::task::JoinSet::new();
         for _ in 0..count {
             let (key, checkpoint) = self.next();
@@ -57,7 +59,7 @@ impl Writer {
         Ok(())
     }
 
-    async fn round(&mut self, round: &str) -> Result<Vec<String>, Box<dyn Error>> {
+    async fn round(&mut self, round: &str) -> Result<Vec<String>> {
         let words: Vec<&str> = round.split_whitespace().collect();
         let [kind, count, ref rest @ ..] = words[..] else {
             return Err("a kind and a count".into());
@@ -76,10 +78,7 @@ impl Writer {
     }
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let [_, file, count] = &arguments[..] else { return Err("bench-aviso FILE KEYS".into()) };
+pub(crate) async fn run(file: &str, count: &str) -> Result<()> {
     let mut writer = Writer::open(file, count.parse()?).await?;
     for round in std::io::stdin().lock().lines() {
         let took = writer.round(&round?).await?;
