@@ -10,8 +10,8 @@ export type Program = readonly [string, ...string[]];
 
 /** The original: the `aviso` crate, built by `npm run interop`. */
 export const AVISO: Program = [path.join(root, 'target/aviso/release/aviso-peer')];
-/** Written from docs/format/state-file.md, with Python's standard library. */
-export const PYTHON: Program = ['python3', path.join(root, 'interop/python-peer.py')];
+/** Written from docs/format/state-file.md, with the standard library. */
+export const PYTHON: Program = ['python3', '-I', '-B', path.join(root, 'interop/python-peer.py')];
 
 /** What a program prints, line by line, given this input. */
 export function ask([program, ...before]: Program, args: string[], input = ''): string[] {

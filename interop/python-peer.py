@@ -1,4 +1,4 @@
-"""Another implementation of the JSON state file, from docs/format/state-file.md alone.
+"""Another implementation of the JSON state file (state_file.py) and of resume keys.
 
     python3 python-peer.py write CONFIG         puts until it is killed, and reports
     python3 python-peer.py read FILE NUMBER...  prints HEX SEQUENCE ID for each key it finds
@@ -8,93 +8,19 @@ Standard library only. The configuration and the lines that `write` prints are t
 __test__/process-kill (writer.ts, history.ts).
 """
 
-import fcntl
 import hashlib
 import ipaddress
 import json
 import os
 import random
-import secrets
 import struct
 import sys
 import threading
 from urllib.parse import urlsplit
 
-FILE_VERSION = 1
-KEY_VERSION = 1
-
-
-class Store:
-    """Checkpoints in one file, shared with other processes."""
-
-    def __init__(self, path):
-        self.path = path
-        self.directory = os.path.dirname(path)
-        # Threads of one process have the lock by turns.
-        self.turn = threading.Lock()
-
-    def put(self, key, sequence, event_id):
-        """Returns what stands afterwards: the put, or what is not lower."""
-        with self.turn, open(self.path + ".lock", "a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self._check_lock(lock)
-            checkpoints = self.read()
-            current = checkpoints.get(key)
-            if current is not None and current["last_committed_sequence"] >= sequence:
-                self._sync_what_is_there()
-                return current
-            checkpoints[key] = {
-                "last_committed_sequence": sequence,
-                "last_event_id": event_id,
-            }
-            self._replace(checkpoints)
-            return checkpoints[key]
-
-    def read(self):
-        """Every checkpoint, by hex key."""
-        try:
-            with open(self.path, encoding="utf-8") as file:
-                content = json.load(file)
-        except FileNotFoundError:
-            return {}
-        versions = (content["version"], content["key_format_version"])
-        if versions != (FILE_VERSION, KEY_VERSION):
-            raise ValueError(f"unsupported versions {versions}")
-        return content["checkpoints"]
-
-    def _check_lock(self, lock):
-        """Nobody replaces lock files here; to be told so beats to believe it."""
-        if os.fstat(lock.fileno()).st_ino != os.stat(self.path + ".lock").st_ino:
-            raise RuntimeError("the lock file was replaced")
-
-    def _sync_what_is_there(self):
-        """A result that rests on another's write waits until that is durable."""
-        with open(self.path, "rb") as file:
-            os.fsync(file.fileno())
-        self._sync_directory()
-
-    def _replace(self, checkpoints):
-        content = {
-            "version": FILE_VERSION,
-            "key_format_version": KEY_VERSION,
-            "checkpoints": dict(sorted(checkpoints.items())),
-        }
-        text = json.dumps(content, indent=2, ensure_ascii=False)
-        temporary = os.path.join(self.directory, f".tidemark-{secrets.token_hex(16)}.tmp")
-        with open(temporary, "x", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            os.rename(temporary, self.path)
-        self._sync_directory()
-
-    def _sync_directory(self):
-        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+# Isolated mode leaves out the directory of the program.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from state_file import KEY_VERSION, StateFile
 
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -173,7 +99,7 @@ class Writer:
 
     def __init__(self, config):
         self.config = config
-        self.store = Store(config["file"])
+        self.file = StateFile(config["file"])
         self.ops = 0
         self.counting = threading.Lock()
 
@@ -212,7 +138,7 @@ class Writer:
         name = self.config["name"]
         event_id = f"{name}/{op}@{sequence}"
         self.say(f"try {name} {op} put {number} {sequence}")
-        current = self.store.put(key_of(number), sequence, event_id)
+        current = self.file.put(key_of(number), sequence, event_id)
         if current["last_event_id"] == event_id:
             self.say(f"ok {name} {op} applied")
         else:
@@ -230,7 +156,7 @@ def main(mode, *args):
         Writer(json.loads(args[0])).run()
     elif mode == "read":
         wanted = {key_of(int(number)) for number in args[1:]}
-        for key, found in Store(args[0]).read().items():
+        for key, found in StateFile(args[0]).read()["checkpoints"].items():
             if key in wanted:
                 print(key, found["last_committed_sequence"], found["last_event_id"] or "")
     elif mode == "keys":
