@@ -13,13 +13,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crash_support::{
-    Entries, LOCK, Observer, STATE, Scenario, checkpoint, disk_with, entries, key, put,
+    Client, Entries, LOCK, Observer, STATE, Scenario, checkpoint, disk_with, entries, key, put,
 };
-use tidemark_core::checkpoint::{JsonFileOptions, JsonFileRegistry, JsonFileStore, Store};
+use tidemark_core::checkpoint::{JsonFileOptions, JsonFileRegistry, JsonFileStore, Recover, Store};
 use tidemark_core::file_lock::FileLock;
 use tidemark_core::{Error, ErrorKind, LockMode, Storage};
 use tidemark_sim::{Choice, Disk, Fault, FaultKind, World};
-use tidemark_storage::{Open, OsError, Site};
+use tidemark_storage::{FileSystem, FileSystemClass, Open, OsError, Site};
 
 /// What happens on the machine after the store was opened, and before the put that a call fails.
 type Before = fn(&World, &Observer);
@@ -327,4 +327,51 @@ fn a_put_that_is_tried_again_after_a_failed_sync_does_not_trust_the_old_pages() 
     rig.put(1, 11).unwrap();
     assert_eq!(rig.world.count(Site::TempCreate), 4, "each attempt on a new temporary");
     rig.survives_a_power_cut(&"after the one that succeeded");
+}
+
+/// JF-3, DESIGN section 11, rule 5: what was made once and is only read after that (a squashfs) has
+/// no sync, and holds everything on the medium.
+#[test]
+fn a_file_system_without_a_sync_is_read_where_nobody_can_write() {
+    for (read_only, kind) in [(true, None), (false, Some(ErrorKind::Io))] {
+        let mut disk = disk_with(&entries(&[(1, 10)]));
+        disk.set_file_system(FileSystem {
+            name: "squashfs".to_owned(),
+            class: FileSystemClass::Unproven,
+            reason: "this kind of file system is not known".to_owned(),
+            read_only,
+        });
+        let world = World::new(disk, 1);
+        for site in [Site::JsonTrust, Site::JsonTrustDir] {
+            world.inject(Fault::fail(site, 0, OsError::EINVAL));
+        }
+        let (storage, options) = (world.process().storage(), JsonFileOptions::default());
+        let parts = JsonFileStore::open_parts(&storage, Path::new(STATE), options).unwrap();
+        assert_eq!(parts.reader.refresh().err().map(|error| error.kind()), kind);
+    }
+}
+
+/// JF-7 for the rename into quarantine: while the damaged file has its name, nothing was done.
+/// Otherwise the outcome is unknown, and the store is poisoned.
+#[test]
+fn a_failed_rename_into_quarantine_is_definite_or_says_that_it_is_not() {
+    const DAMAGE: &[u8] = b"{";
+    /// Of the calls at this site: the directory is listed, the file renamed, the directory synced.
+    const RENAME: u64 = 1;
+    for what in [FaultKind::Fail, FaultKind::FailAfterEffect] {
+        let lies = what == FaultKind::FailAfterEffect;
+        let mut disk = disk_with(&entries(&[(1, 10)]));
+        disk.write_durable(STATE, DAMAGE, 0o600);
+        let world = World::new(disk, 1);
+        world.inject(Fault::fail(Site::JsonQuarantine, RENAME, OsError::EIO).with(what));
+        let options =
+            JsonFileOptions { recover: Recover::Quarantine, ..JsonFileOptions::default() };
+        let observer = Observer::new(&Entries::new());
+        let mut client = Client::open(&world.process(), &observer, options, |e| e).unwrap();
+        let error = client.commit(vec![put(&[(2, 1)], "writer")]).unwrap_err();
+        assert_eq!((error.kind(), error.is_indeterminate()), (ErrorKind::Io, lies), "{error:?}");
+        assert_eq!(world.disk().read(STATE).is_none(), lies);
+        let next = client.commit(vec![put(&[(2, 1)], "writer")]);
+        assert_eq!(next.err().map(|error| error.kind()), lies.then_some(ErrorKind::Poisoned));
+    }
 }

@@ -15,8 +15,8 @@ use crash_support::{
 use tidemark_core::checkpoint::{JsonFileOptions, JsonFileStore, Op, Outcome};
 use tidemark_core::group_commit::commit_inline;
 use tidemark_core::{Error, ErrorKind};
-use tidemark_sim::{Actor, CrashState, Explore, Process, World};
-use tidemark_storage::Site;
+use tidemark_sim::{Actor, CrashState, Explore, Fault, Process, World};
+use tidemark_storage::{OsError, Site};
 
 /// Room for some six checkpoints.
 const FILE_BYTES_MAX: u64 = 1200;
@@ -113,6 +113,23 @@ fn a_group_that_makes_room_for_itself_is_one_commit() {
     let group = vec![puts, delete(1), delete(2), delete(3), delete(4)];
     let results = commit(&world.process(), &Observer::new(&initial), group);
     assert_eq!(kinds(results), [None; 5]);
+    assert_eq!(world.count(Site::JsonRename), 1);
+}
+
+/// JF-7, JF-12: of a group that was taken apart, only the part whose directory could not be synced
+/// has an unknown outcome; what was not begun is definite.
+#[test]
+fn what_follows_a_part_of_unknown_outcome_was_certainly_not_done() {
+    let world = World::new(disk_with(&two_keys()), 1);
+    world.inject(Fault::fail(Site::JsonSyncDir, 0, OsError::EIO));
+    let group = vec![put(&[(1, 11)], "a"), too_many("large"), put(&[(3, 1)], "b"), delete(2)];
+    let results = commit(&world.process(), &Observer::new(&two_keys()), group);
+    let told = results.into_iter().map(|result| {
+        let error = result.unwrap_err();
+        (error.kind(), error.is_indeterminate())
+    });
+    let poisoned = (ErrorKind::Poisoned, false);
+    assert_eq!(told.collect::<Vec<_>>(), [(ErrorKind::Io, true), poisoned, poisoned, poisoned]);
     assert_eq!(world.count(Site::JsonRename), 1);
 }
 

@@ -88,6 +88,7 @@ impl Disk {
                 name: "simfs".to_owned(),
                 class: FileSystemClass::Proven,
                 reason: String::new(),
+                read_only: false,
             },
         };
         disk.mkdir("/data", 0o700);

@@ -156,6 +156,7 @@ fn a_read_only_mount_refuses_changes_only() {
         name: "nfs".to_owned(),
         class: FileSystemClass::Network,
         reason: "far away".to_owned(),
+        read_only: false,
     });
     let world = World::new(disk, 1);
     let storage = world.process().storage();

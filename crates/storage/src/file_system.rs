@@ -23,4 +23,6 @@ pub struct FileSystem {
     pub class: FileSystemClass,
     /// Why it is not [`FileSystemClass::Proven`], for an error or a warning; empty where it is.
     pub reason: String,
+    /// Whether it is mounted to be read only.
+    pub read_only: bool,
 }

@@ -165,7 +165,7 @@ impl LockFile {
     }
 
     /// Somebody replaces the lock file faster than anything can be done under it.
-    pub(crate) fn interference(&self) -> Error {
+    fn interference(&self) -> Error {
         let message = format!("the lock file {} keeps being replaced", self.path.display());
         Error::new(ErrorKind::Io, message).at(&self.path)
     }

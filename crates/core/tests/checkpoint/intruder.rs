@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tidemark_core::checkpoint::{JsonFileOptions, Store};
+use tidemark_core::checkpoint::{JsonFileOptions, Recover, Store};
 use tidemark_core::{ErrorKind, Storage};
 use tidemark_storage::Site;
 
@@ -17,10 +17,18 @@ use super::support::{
 
 /// Storage on which something happens when a temporary is about to be synced, so often.
 fn with_an_intruder(times: usize, act: impl Fn() + Send + Sync + 'static) -> Arc<dyn Storage> {
+    with_an_intruder_at(Site::JsonSync, times, act)
+}
+
+fn with_an_intruder_at(
+    at: Site,
+    times: usize,
+    act: impl Fn() + Send + Sync + 'static,
+) -> Arc<dyn Storage> {
     let left = AtomicUsize::new(times);
     Hooked::storage(move |site| {
         let less = |left: usize| left.checked_sub(1);
-        let due = site == Site::JsonSync;
+        let due = site == at;
         if due && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
             act();
         }
@@ -86,15 +94,15 @@ fn a_put_that_starts_again_waits_for_the_new_lock_and_can_time_out() {
     }
 }
 
-/// Somebody who never stops is told of, not waited out; then the store works as before.
+/// Somebody who never stops is told of, not waited out. The next put has all its attempts again.
 #[test]
 fn a_put_gives_up_where_the_lock_file_never_stays() {
     let scratch = Scratch::new();
     let lock = scratch.lock();
-    let store = open(&scratch, with_an_intruder(100, move || replace(&lock)), HANG);
+    let store = open(&scratch, with_an_intruder(150, move || replace(&lock)), HANG);
     let error = store.put(&key(1), at(1)).unwrap_err();
     assert_eq!((error.kind(), error.is_indeterminate()), (ErrorKind::Io, false));
-    assert_eq!(error.path(), Some(scratch.lock().as_path()));
+    assert_eq!(error.path(), Some(scratch.state().as_path()));
     assert_eq!(scratch.names(), ["state.json.lock"], "nothing was written, nothing is left");
     assert_eq!(store.put(&key(1), at(1)).unwrap(), applied(at(1)));
 }
@@ -109,4 +117,51 @@ fn a_put_beside_a_program_that_takes_no_lock_keeps_what_that_wrote() {
     let store = open(&scratch, storage, HANG);
     assert!(!store.put(&key(1), at(3)).unwrap().applied);
     assert_eq!(disk(&scratch.state()), expected([(key(1), at(9))]));
+}
+
+/// A store that repairs, on a damaged file.
+fn repairing(scratch: &Scratch, storage: Arc<dyn Storage>) -> Store {
+    let options = JsonFileOptions { recover: Recover::Quarantine, ..JsonFileOptions::default() };
+    let store = Process::on(storage).try_open(&scratch.state(), options).unwrap();
+    fs::write(scratch.state(), "damaged").unwrap();
+    store
+}
+
+/// What lies in quarantine.
+fn quarantined(scratch: &Scratch) -> Vec<String> {
+    let names = scratch.names().into_iter();
+    names.filter(|name| name.starts_with("state.json.corrupt-")).collect()
+}
+
+/// JF-11 holds for the rename into quarantine, too: a good file that took the place of the damaged
+/// one, because another lock file let its writer in, is not moved away with what it acknowledged.
+#[test]
+fn a_repair_does_not_move_away_what_another_writer_has_put_in_the_place_of_the_damage() {
+    let scratch = Scratch::new();
+    let (lock, state) = (scratch.lock(), scratch.state());
+    let storage = with_an_intruder_at(Site::JsonQuarantine, 1, move || {
+        replace(&lock);
+        let options =
+            JsonFileOptions { recover: Recover::Quarantine, ..JsonFileOptions::default() };
+        let other = Process::new().try_open(&state, options).unwrap();
+        other.put(&key(2), at(5)).unwrap();
+    });
+    let store = repairing(&scratch, storage);
+    assert_eq!(store.put(&key(1), at(1)).unwrap(), applied(at(1)));
+    assert_eq!(disk(&scratch.state()), expected([(key(1), at(1)), (key(2), at(5))]));
+    assert_eq!(quarantined(&scratch).len(), 1);
+}
+
+/// The same without any lock: an operator puts a good copy back.
+#[test]
+fn a_repair_does_not_move_away_a_copy_that_was_just_restored() {
+    let scratch = Scratch::new();
+    let state = scratch.state();
+    let storage = with_an_intruder_at(Site::DirectoryOpen, 1, move || {
+        write_as_another_program(&state, [(key(1), at(9))]);
+    });
+    let store = repairing(&scratch, storage);
+    assert!(!store.put(&key(1), at(3)).unwrap().applied);
+    assert_eq!(disk(&scratch.state()), expected([(key(1), at(9))]));
+    assert_eq!(quarantined(&scratch), Vec::<String>::new());
 }

@@ -39,6 +39,8 @@ const KINDS: &[(u64, &str, FileSystemClass)] = &[
 /// Describes the file system under `path`.
 pub(super) fn file_system(path: &Path) -> Result<FileSystem> {
     let magic = fs::statfs(path).map_err(at("statfs"))?.f_type;
+    let flags = fs::statvfs(path).map_err(at("statvfs"))?.f_flag;
+    let read_only = flags.contains(fs::StatVfsMountFlags::RDONLY);
     let device = fs::stat(path).map_err(at("stat"))?.st_dev;
     let number = (fs::major(device), fs::minor(device));
     #[expect(clippy::cast_sign_loss, reason = "a magic number is a bit pattern")]
@@ -48,6 +50,7 @@ pub(super) fn file_system(path: &Path) -> Result<FileSystem> {
             name: format!("{magic:#x}"),
             class: FileSystemClass::Unproven,
             reason: "this kind of file system is not known".to_owned(),
+            read_only,
         });
     };
     let reason = match class {
@@ -61,7 +64,7 @@ pub(super) fn file_system(path: &Path) -> Result<FileSystem> {
         FileSystemClass::Proven if !reason.is_empty() => FileSystemClass::Unproven,
         class => *class,
     };
-    Ok(FileSystem { name: (*name).to_owned(), class, reason })
+    Ok(FileSystem { name: (*name).to_owned(), class, reason, read_only })
 }
 
 /// What an ext2, 3 or 4 lacks; empty if nothing.

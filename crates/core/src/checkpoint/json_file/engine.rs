@@ -84,6 +84,8 @@ enum Committed {
     },
     /// Somebody else may have been let in. Nothing was written; all of it must start again.
     Overtaken,
+    /// The file would become too large. Nothing was written.
+    TooLarge,
 }
 
 /// A group that was judged.
@@ -148,12 +150,15 @@ impl JsonFileEngine {
         acknowledge: &mut dyn FnMut(Vec<Outcome>),
     ) -> Result<Committed> {
         self.sweep();
-        let base = self.load()?;
+        let Some(base) = self.load()? else { return Ok(Committed::Overtaken) };
         let regressed = match &base {
             Base::Other(loaded) => self.reader.regressions(&loaded.content),
             Base::Same | Base::Missing => Vec::new(),
         };
-        let Judged { outcomes, overlay, json } = self.judge(&base, ops)?;
+        let Judged { outcomes, overlay, json } = self.judge(&base, ops);
+        if json.as_ref().is_some_and(|json| json.len() as u64 > self.file_bytes_max) {
+            return Ok(Committed::TooLarge);
+        }
         if self.has(Bug::AcknowledgeBeforeSync) {
             acknowledge(outcomes.clone());
         }
@@ -201,36 +206,47 @@ impl JsonFileEngine {
     }
 
     /// What the disk holds. From here on a refresh leaves the view alone, or brings it to the same.
-    fn load(&mut self) -> Result<Base> {
+    /// Nothing: somebody else may have been let in meanwhile.
+    fn load(&mut self) -> Result<Option<Base>> {
         loop {
             let (epoch, _) = self.reader.epoch_and_commit();
-            let (base, commit) = self.look()?;
+            let Some((base, commit)) = self.look()? else { return Ok(None) };
             // A refresh that had begun before may have changed the view under that look.
             if self.reader.commit_if(epoch, commit) {
-                return Ok(base);
+                return Ok(Some(base));
             }
         }
     }
 
     /// What the disk holds; a file that cannot be decoded moves aside if that was asked for.
-    fn look(&mut self) -> Result<(Base, Commit)> {
-        let may_repair = self.options.get().recover == Recover::Quarantine;
-        let found = match self.reader.find() {
-            Err(error) if may_repair && Quarantine::is_for(&error) => {
-                self.quarantine.move_aside(&self.reader)?;
-                Found::Missing
-            }
-            found => found?,
-        };
-        Ok(match found {
+    /// Nothing: somebody else may have been let in meanwhile.
+    fn look(&mut self) -> Result<Option<(Base, Commit)>> {
+        Ok(Some(match self.reader.find()? {
             Found::Same => (Base::Same, Commit::OnView),
             Found::Other(loaded) => (Base::Other(loaded), Commit::OnDisk { own: None }),
             Found::Missing => (Base::Missing, Commit::OnView),
-        })
+            Found::Undecodable(found) => {
+                let may_repair = self.options.get().recover == Recover::Quarantine;
+                if !may_repair || !Quarantine::is_for(&found.error) {
+                    return Err(found.error);
+                }
+                let (reader, lock, looks) = (&self.reader, &self.lock, self.looks_again());
+                let alone = || Ok(!looks || reader.is_still_there(&found)? && lock.still_counts()?);
+                if !self.quarantine.move_aside(reader, &found, alone)? {
+                    return Ok(None);
+                }
+                (Base::Missing, Commit::OnView)
+            }
+        }))
+    }
+
+    /// Whether a rename is preceded by a last look (JF-11); always so in a published build.
+    pub(super) fn looks_again(&self) -> bool {
+        !self.has(Bug::NoLastLook) && !self.has(Bug::NoLockRecheck)
     }
 
     /// Judges the group, and encodes what the file will hold if that changes.
-    fn judge(&self, base: &Base, ops: &[Op]) -> Result<Judged> {
+    fn judge(&self, base: &Base, ops: &[Op]) -> Judged {
         let view = self.reader.view.read();
         let content: &Content = match base {
             Base::Other(loaded) => &loaded.content,
@@ -252,11 +268,22 @@ impl JsonFileEngine {
             && !(content.entries.is_empty() && content.unknown.is_empty());
         let changed = lost || content.is_changed_by(&overlay);
         let json = changed.then(|| format::encode(content, &overlay));
-        if json.as_ref().is_some_and(|json| json.len() as u64 > self.file_bytes_max) {
-            let message = format!("the state file would exceed {} bytes", self.file_bytes_max);
-            return Err(Error::new(ErrorKind::TooLarge, message).at(&self.reader.path));
-        }
-        Ok(Judged { outcomes, overlay, json })
+        Judged { outcomes, overlay, json }
+    }
+
+    fn too_large(&self) -> Error {
+        let message = format!("the state file would exceed {} bytes", self.file_bytes_max);
+        Error::new(ErrorKind::TooLarge, message).at(&self.reader.path)
+    }
+
+    /// What a group comes to that had to start again too often.
+    fn interference(&self) -> Error {
+        let message = format!(
+            "{} or its lock file keeps being replaced by somebody who does not take the lock; \
+             nothing was written",
+            self.reader.path.display()
+        );
+        Error::new(ErrorKind::Io, message).at(&self.reader.path)
     }
 
     /// Shows the readers of this process what is durable now; the file that it replaces.
@@ -314,29 +341,38 @@ impl Engine for JsonFileEngine {
                 }
             });
             self.reader.commit_ends();
-            self.restarts =
-                if matches!(committed, Ok(Committed::Overtaken)) { self.restarts + 1 } else { 0 };
-            let refused = match committed {
+            let (refused, error) = match committed {
                 Ok(Committed::Done { replaced }) => {
+                    self.restarts = 0;
                     outbox.drop_afterwards(replaced);
                     drop(ops.drain(..count));
                     count *= 2;
                     continue;
                 }
-                Ok(Committed::Overtaken) if self.restarts < RESTARTS_MAX => break,
-                Ok(Committed::Overtaken) => self.lock.interference(),
-                Err(error) if error.kind() == ErrorKind::TooLarge && count > 1 => {
+                Ok(Committed::TooLarge) if count > 1 => {
                     count /= 2;
                     continue;
                 }
-                Err(error) => error,
+                Ok(Committed::TooLarge) => (count, self.too_large()),
+                Ok(Committed::Overtaken) if self.restarts + 1 < RESTARTS_MAX => {
+                    self.restarts += 1;
+                    break;
+                }
+                Ok(Committed::Overtaken) => (ops.len(), self.interference()),
+                // What was not begun is not done, whatever became of the part before it.
+                Err(error) if error.is_indeterminate() => (count, error),
+                Err(error) => (ops.len(), error),
             };
-            if refused.kind() != ErrorKind::TooLarge {
-                count = ops.len();
+            self.restarts = 0;
+            drop(ops.drain(..refused));
+            for place in places.by_ref().take(refused) {
+                outbox.settle(place.receipt, Err(error.clone()));
             }
-            drop(ops.drain(..count));
-            for place in places.by_ref().take(count) {
-                outbox.settle(place.receipt, Err(refused.clone()));
+            if let Err(poisoned) = self.reader.poison.check() {
+                drop(ops.drain(..));
+                for place in places.by_ref() {
+                    outbox.settle(place.receipt, Err(poisoned.clone()));
+                }
             }
         }
         ops.into_iter().zip(places).map(|(op, place)| place.with(op)).collect()

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tidemark_storage::Site;
 
-use super::reader::JsonFileReader;
+use super::reader::{JsonFileReader, Undecodable};
 use crate::checkpoint::store::RecoveryReport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -39,17 +39,34 @@ impl Quarantine {
         matches!(error.kind(), ErrorKind::Decode | ErrorKind::InvalidResumeKey)
     }
 
-    /// Moves the file aside, durably, before anything takes its place.
-    pub(super) fn move_aside(&mut self, reader: &JsonFileReader) -> Result<()> {
+    /// Moves the file aside, durably, before anything takes its place. False: the caller is not
+    /// `alone` with it any more, or another file has taken its place; nothing was moved (JF-11).
+    pub(super) fn move_aside(
+        &mut self,
+        reader: &JsonFileReader,
+        found: &Undecodable,
+        alone: impl FnOnce() -> Result<bool>,
+    ) -> Result<bool> {
         let target = self.free_name(reader)?;
         let directory = reader.open_dir()?;
-        let failed = |os| Error::os("move into quarantine", &reader.path, os);
-        reader.storage.rename(Site::JsonQuarantine, &reader.path, &target).map_err(failed)?;
+        if !alone()? {
+            return Ok(false);
+        }
+        reader.storage.rename(Site::JsonQuarantine, &reader.path, &target).map_err(|os| {
+            let error = Error::os("move into quarantine", &reader.path, os);
+            // A rename is one step: while the file is there, nothing was done.
+            if reader.is_still_there(found).is_ok_and(|is_there| is_there) {
+                return error;
+            }
+            let error = error.indeterminate();
+            reader.poison.set(&error);
+            error
+        })?;
         reader.sync_or_poison(|| reader.sync_dir(directory.as_ref(), Site::JsonQuarantine))?;
         self.report.lock().unwrap_or_else(PoisonError::into_inner).quarantined.push(target.clone());
         let path = reader.path.clone();
         reader.tell(&[Event::Quarantined { path, quarantine: target }]);
-        Ok(())
+        Ok(true)
     }
 
     /// The names of what lies in quarantine.

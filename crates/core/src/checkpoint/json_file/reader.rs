@@ -24,6 +24,10 @@ use crate::poison::Poison;
 
 /// The largest file that is read or written.
 pub(super) const FILE_BYTES_MAX: u64 = 1 << 30;
+/// Memory that the content of a file takes, and that writing it again takes, in bytes for each byte
+/// of the file. Measured with small checkpoints, of which a file of this size has most: 5.4.
+const MEMORY_PER_FILE_BYTE: usize = 6;
+
 /// How often a refresh starts again because the view changed under it.
 const REFRESH_ATTEMPTS_MAX: usize = 8;
 
@@ -73,8 +77,19 @@ pub(super) enum Found {
     Same,
     /// Another one.
     Other(Box<Loaded>),
+    /// One that cannot be decoded.
+    Undecodable(Box<Undecodable>),
     /// Nothing.
     Missing,
+}
+
+/// A file that was read and could not be decoded.
+#[derive(Debug)]
+pub(super) struct Undecodable {
+    pub(super) error: Error,
+    identity: Identity,
+    /// Kept open, so that its inode cannot be given to another file.
+    _file: Box<dyn File>,
 }
 
 /// Reads the file; shared by the commit thread, the I/O thread and blocking callers.
@@ -160,7 +175,11 @@ impl JsonFileReader {
                 // has written since, and what the commit brings is not durable yet.
                 return Ok(());
             }
-            let Found::Other(loaded) = self.find()? else { return Ok(()) };
+            let loaded = match self.find()? {
+                Found::Same | Found::Missing => return Ok(()),
+                Found::Undecodable(found) => return Err(found.error),
+                Found::Other(loaded) => loaded,
+            };
             self.prove(&loaded.known)?;
             if self.install_if(epoch, *loaded)? {
                 return Ok(());
@@ -228,9 +247,26 @@ impl JsonFileReader {
         let stat = file.stat(Site::JsonOpen).map_err(failed)?;
         let bytes = self.read(file.as_ref(), &stat)?;
         self.metrics.file_reads.add(1);
-        let content = format::decode(&bytes).map_err(|error| error.at(&self.path))?;
-        let known = Known { identity: Identity::of(&stat), file };
-        Ok(Found::Other(Box::new(Loaded { known, content })))
+        let identity = Identity::of(&stat);
+        Ok(match format::decode(&bytes) {
+            Ok(content) => {
+                let known = Known { identity, file };
+                Found::Other(Box::new(Loaded { known, content }))
+            }
+            Err(error) => {
+                let error = error.at(&self.path);
+                Found::Undecodable(Box::new(Undecodable { error, identity, _file: file }))
+            }
+        })
+    }
+
+    /// Whether the path still leads to the file that could not be decoded.
+    pub(super) fn is_still_there(&self, found: &Undecodable) -> Result<bool> {
+        match self.storage.stat_link(Site::JsonRecheck, &self.path) {
+            Ok(stat) => Ok(Identity::of(&stat) == found.identity),
+            Err(os) if os.is_not_found() => Ok(false),
+            Err(os) => Err(Error::os("look at", &self.path, os)),
+        }
     }
 
     /// Whether the path still leads to what a commit has judged.
@@ -274,6 +310,15 @@ impl JsonFileReader {
         Err(Error::invalid_argument(message).at(&self.path))
     }
 
+    /// Memory of this size. A process may have less than a file asks for; that must not end it.
+    fn reserve(&self, size_bytes: usize) -> Result<Vec<u8>> {
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(size_bytes).map_err(|_| {
+            Error::os("find memory for", &self.path, OsError::new(OsError::ENOMEM, "malloc"))
+        })?;
+        Ok(memory)
+    }
+
     fn read(&self, file: &dyn File, stat: &Stat) -> Result<Vec<u8>> {
         self.check_regular(stat)?;
         let too_large = || {
@@ -288,12 +333,10 @@ impl JsonFileReader {
             return Err(too_large());
         }
         let size = usize::try_from(stat.size_bytes).map_err(|_| too_large())?;
-        let mut bytes = Vec::new();
-        // A process may have less memory than the file has bytes; that must not end it.
-        bytes.try_reserve_exact(size).map_err(|_| {
-            Error::os("find memory for", &self.path, OsError::new(OsError::ENOMEM, "malloc"))
-        })?;
+        let mut bytes = self.reserve(size)?;
         bytes.resize(size, 0);
+        // What is decoded from them cannot be asked for like this; whether it can be had, can.
+        drop(self.reserve(size.saturating_mul(MEMORY_PER_FILE_BYTE))?);
         let count = file
             .read_full(Site::JsonRead, &mut bytes, 0)
             .map_err(|os| Error::os("read", &self.path, os))?;
@@ -310,11 +353,24 @@ impl JsonFileReader {
         self.metrics.file_syncs.add(1);
         self.metrics.directory_syncs.add(1);
         self.sync_or_poison(|| {
-            or_never_written(known.file.sync_all(Site::JsonTrust))
+            self.or_never_written(known.file.sync_all(Site::JsonTrust))
                 .map_err(|os| Error::os("sync what another process wrote to", &self.path, os))?;
-            or_never_written(directory.sync_all(Site::JsonTrustDir))
+            self.or_never_written(directory.sync_all(Site::JsonTrustDir))
                 .map_err(|os| Error::os("sync the directory", &self.directory, os))
         })
+    }
+
+    /// A sync, or its absence: a file system that is made once and only read after that (squashfs,
+    /// erofs) has none, and answers `EINVAL`; what it holds is on the medium. Any other error, and
+    /// this one where something may be written, proves nothing.
+    fn or_never_written(&self, synced: Result<(), OsError>) -> Result<(), OsError> {
+        match synced {
+            Err(os) if os.errno == OsError::EINVAL => {
+                let on = self.storage.file_system(Site::JsonTrust, &self.directory)?;
+                if on.read_only { Ok(()) } else { Err(os) }
+            }
+            synced => synced,
+        }
     }
 
     /// Opens the directory, to sync it. Who changes it opens it before that: without permission or
@@ -391,11 +447,4 @@ impl JsonFileReader {
             self.events.emit(event);
         }
     }
-}
-
-/// The result of a sync where somebody reads. A file system that is made once and only read after
-/// that (squashfs, erofs) has no sync, and answers `EINVAL`: what it holds is on the medium. But
-/// ext4 answers `EROFS` once its journal is lost: what its cache shows may be nowhere else.
-fn or_never_written(synced: Result<(), OsError>) -> Result<(), OsError> {
-    synced.or_else(|os| if os.errno == OsError::EINVAL { Ok(()) } else { Err(os) })
 }

@@ -35,8 +35,7 @@ impl JsonFileEngine {
         }
         let written = temporary.stat(Site::JsonStat)?;
         reader.commit_renames(written.id);
-        let looks = !self.has(Bug::NoLastLook) && !self.has(Bug::NoLockRecheck);
-        if looks && !self.is_still_alone(base)? {
+        if self.looks_again() && !self.is_still_alone(base)? {
             return Ok(None);
         }
         let renamed = temporary.rename(Site::JsonRename, &reader.path);
