@@ -7,7 +7,8 @@
  *
  * One thread commits, the one that has the lock: what others do beside it does not count.
  *
- * With NO_LOCK, locking a lock file does nothing: so the harness shows that it would notice.
+ * With NO_LOCK, locking a lock file does nothing, and a rename is held up, so that others get in
+ * after the last look that precedes it: so the harness shows that it would notice.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -24,6 +25,9 @@
 
 /* The order of the names in phases.ts. */
 enum phase { IDLE, WAITING, LOCKED, CREATED, WRITTEN, SYNCED, RENAMED, DIRECTORY_SYNCED };
+
+/* Longer than another commit takes. */
+#define HELD_UP_MICROSECONDS 3000
 
 static volatile unsigned char *page;
 static int die_at = -1;
@@ -101,6 +105,7 @@ int fsync(int fd) {
 
 int rename(const char *from, const char *to) {
   NEXT(rename);
+  if (no_lock) usleep(HELD_UP_MICROSECONDS);
   int result = next(from, to);
   if (result == 0 && here == SYNCED) reach(RENAMED);
   return result;

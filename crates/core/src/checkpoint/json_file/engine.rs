@@ -36,7 +36,7 @@ pub enum Bug {
     NoDirectorySync,
     /// The state file is written in place.
     InPlace,
-    /// The lock is not taken.
+    /// The lock is not taken, and nobody looks again before the rename.
     NoLock,
     /// A granted lock is not compared with the path, neither then nor before the rename.
     NoLockRecheck,
@@ -242,7 +242,7 @@ impl JsonFileEngine {
 
     /// Whether a rename is preceded by a last look (JF-11); always so in a published build.
     pub(super) fn looks_again(&self) -> bool {
-        !self.has(Bug::NoLastLook) && !self.has(Bug::NoLockRecheck)
+        ![Bug::NoLastLook, Bug::NoLockRecheck, Bug::NoLock].into_iter().any(|bug| self.has(bug))
     }
 
     /// Judges the group, and encodes what the file will hold if that changes.
