@@ -6,6 +6,8 @@ import { ALL_LINTS, runLint } from './lint.mjs';
 import { ensureAddon, ensureModules } from './setup.mjs';
 import { conclude, ensurePeers, runTests } from './test.mjs';
 
+// More of the interleavings and second stops than each `npm test` tries.
+process.env['TORTURE'] ??= '4';
 try {
   ensureModules();
   const lints = runLint(ALL_LINTS);

@@ -195,7 +195,8 @@ fn a_file_lock_keeps_two_processes_apart_though_holders_remove_its_file() {
             for _ in 0..20 {
                 let path = Path::new(LOCK);
                 let lock = FileLock::try_acquire(&storage, path, LockMode::Exclusive, false);
-                if lock.unwrap().is_some() {
+                // Kept to the end of the block: it is the holder who removes it.
+                if let Some(_held) = lock.unwrap() {
                     storage.remove(Site::Test, path).unwrap();
                     tell.fetch_add(1, Ordering::SeqCst);
                 }
