@@ -18,6 +18,7 @@ const mayLeave = /^\.atomicwrite/;
 
 test('three implementations on one file lose nothing, killed at any moment', async (t) => {
   t.timeout(PATIENCE_MS);
+  t.log(`SEED=${seed}`);
   const library = buildPhaseWatch(tempDir(t));
   const random = new Random(seed);
   const total = new Tally();
@@ -32,12 +33,13 @@ test('three implementations on one file lose nothing, killed at any moment', asy
     });
     total.add(tally);
   }
-  for (const line of [`SEED=${seed}`, ...total.lines()]) t.log(line);
+  for (const line of total.lines()) t.log(line);
   t.deepEqual(total.complaints, []);
 });
 
 test('beside a writer whose lock locks nothing, the losses of the others are found', async (t) => {
   t.timeout(PATIENCE_MS);
+  t.log(`SEED=${seed}`);
   const library = buildPhaseWatch(tempDir(t));
   const random = new Random(seed);
   for (let round = 1; round <= ROUNDS_TO_CONVICT; round += 1) {

@@ -31,11 +31,12 @@ for (let of = seed; total.complaints.length === 0 && performance.now() < until;)
   const directory = mkdtempSync(path.join(base, 'round-'));
   const killsPerWriter = 12;
   const mayLeave = /^\.atomicwrite/;
+  console.log(`SEED=${of}`);
   const tally = await runRound({
     ...{ seed: of, directory, library, writers, killsPerWriter, mayLeave },
   });
   total.add(tally);
-  console.log(`SEED=${of}: ${tally.lines()[0] ?? ''}`);
+  console.log(tally.lines()[0]);
   for (const complaint of tally.complaints) console.log(`  ${complaint}`);
   if (tally.complaints.length === 0) rmSync(directory, { recursive: true });
   of = random.below(2 ** 31);

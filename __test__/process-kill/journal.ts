@@ -18,6 +18,7 @@ export class Journal {
   /** Our own way in, which never blocks: nobody but us empties the pipe. */
   readonly #ownEnd: number;
   readonly #read = new EventEmitter().setMaxListeners(0);
+  #isClosed = false;
 
   constructor(fifo: string) {
     execFileSync('mkfifo', [fifo]);
@@ -36,20 +37,24 @@ export class Journal {
   /** Waits until what was read satisfies a condition, or something else came first. */
   async until(isSo: (history: History) => boolean, orThis: Promise<unknown>): Promise<void> {
     const other = { came: false };
-    void orThis.then(() => {
+    const came = (): void => {
       other.came = true;
       this.#read.emit('lines');
-    });
-    while (!other.came && !isSo(this.history)) await once(this.#read, 'lines');
+    };
+    orThis.then(came, came);
+    while (!other.came && !this.#isClosed && !isSo(this.history)) await once(this.#read, 'lines');
   }
 
   /** Notes that a writer is dead, after all that it said; returns once that was read. */
   async died(writer: string): Promise<void> {
-    while (!this.#wrote(`died ${writer}\n`)) await tick();
-    while (!this.history.dead.has(writer)) await once(this.#read, 'lines');
+    while (!this.#isClosed && !this.#wrote(`died ${writer}\n`)) await tick();
+    while (!this.#isClosed && !this.history.dead.has(writer)) await once(this.#read, 'lines');
   }
 
+  /** Ends all waiting; what would be written later might go into another file. */
   close(): void {
+    this.#isClosed = true;
+    this.#read.emit('lines');
     this.#reader.destroy();
     closeSync(this.writeEnd);
     closeSync(this.#ownEnd);

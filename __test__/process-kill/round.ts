@@ -4,6 +4,7 @@
 // Every writer has a fate. It is killed at a random moment, after so many more lines of anybody,
 // or it dies by its own hand at a phase of a commit. Meanwhile the observer reads the file again
 // and again. At the end of a wave all are killed at once, and what is left is judged (verdict.ts).
+// That the file cannot be read is something that was found, not a failure of the round.
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -69,7 +70,7 @@ export async function runRound(plan: Plan): Promise<Tally> {
     await round.wave(2);
     return round.conclude();
   } finally {
-    round.end();
+    await round.end();
   }
 }
 
@@ -89,6 +90,9 @@ class Round {
   /** Values that were seen, to be found in the history once that is complete. */
   readonly #seen: Map<string, Found> = new Map();
   #aimed = 0;
+  /** Settles when no writer of the wave is left. */
+  #over: Promise<unknown> = Promise.resolve();
+  #isEnded = false;
 
   constructor(plan: Plan) {
     this.#plan = plan;
@@ -108,6 +112,7 @@ class Round {
     const { writers, killsPerWriter } = this.#plan;
     const first = writers.map(() => 0);
     const live = async (slot: number, manner: Manner, until: Promise<unknown>): Promise<void> => {
+      if (this.#isEnded) return;
       const life = this.#begin(slot, wave, first[slot] ?? 0, manner);
       await this.#finish(life, manner, until);
       first[slot] = 1 + (this.#journal.history.tried.get(life.name) ?? (first[slot] ?? 0) - 1);
@@ -118,12 +123,13 @@ class Round {
         await live(slot, manner, Promise.resolve());
       }
     });
-    const allFated = Promise.all(fated);
+    const allFated = Promise.allSettled(fated);
     const ended = fated.map(async (ofThis, slot) => {
       await ofThis;
       await live(slot, 'end', allFated);
     });
     const over = Promise.all(ended);
+    this.#over = Promise.allSettled(ended);
     await Promise.all([over, this.#look(over)]);
     await this.#judge(wave);
   }
@@ -137,9 +143,11 @@ class Round {
     return this.#tally;
   }
 
-  /** Leaves nothing behind. */
-  end(): void {
+  /** Leaves nothing behind; the journal is open until the last death is noted in it. */
+  async end(): Promise<void> {
+    this.#isEnded = true;
     for (const life of this.#lives) life.kill();
+    await this.#over;
     this.#journal.close();
   }
 
@@ -185,17 +193,22 @@ class Round {
   async #look(over: Promise<unknown>): Promise<void> {
     let before: Found = new Map();
     const end = { isReached: false };
-    void over.then(() => (end.isReached = true));
+    const reached = (): void => {
+      end.isReached = true;
+    };
+    over.then(reached, reached);
     while (!end.isReached) {
       const acknowledged = new Map(this.#journal.history.acknowledged);
-      const found = this.#read();
-      const wrong = wentBack(before, found, acknowledged, new Set(CHURN.map(String)));
-      this.#tally.complaints.push(...wrong, ...torn(found, this.#together));
+      const found = await this.#orComplain('the observer', () => this.#read());
       this.#tally.looks += 1;
-      for (const [key, value] of found) {
-        this.#seen.set(`${key} ${value.sequence} ${value.id ?? ''}`, new Map([[key, value]]));
+      if (found !== undefined) {
+        const wrong = wentBack(before, found, acknowledged, new Set(CHURN.map(String)));
+        this.#tally.complaints.push(...wrong, ...torn(found, this.#together));
+        for (const [key, value] of found) {
+          this.#seen.set(`${key} ${value.sequence} ${value.id ?? ''}`, new Map([[key, value]]));
+        }
+        before = found;
       }
-      before = found;
       const enough = this.#journal.history.lines.length + LINES_PER_LOOK;
       await this.#journal.until(({ lines }) => lines.length >= enough, over);
     }
@@ -204,26 +217,57 @@ class Round {
   /** Judges what a wave has left; then the next write works, and leaves nothing behind. */
   async #judge(wave: number): Promise<void> {
     const { history } = this.#journal;
-    const found = this.#read();
     const { complaints } = this.#tally;
-    complaints.push(...judge(history, found), ...torn(found, this.#together));
     for (const seen of this.#seen.values()) {
       for (const [key, value] of seen) {
         const wasTried = history.find(key, value) !== undefined;
         if (!wasTried) complaints.push(`PK-1: key ${key} was seen at ${value.sequence}, untried`);
       }
     }
+    const found = await this.#judgeFile();
     for (const kind of new Set(this.#plan.writers)) {
-      const read = this.#named(await kind.read(this.#file, this.#numbers));
+      const of = await this.#orComplain(kind.name, () => kind.read(this.#file, this.#numbers));
+      if (of === undefined || found === undefined) continue;
+      const read = this.#named(of);
       const isSame = isDeepStrictEqual(new Map([...read].sort()), new Map([...found].sort()));
       if (!isSame) complaints.push(`${kind.name} reads something else from the file`);
     }
+    await this.#orComplain('the next put', () => this.#putLast(wave));
+    await this.#judgeFile();
+    complaints.push(...this.#leftOver());
+  }
+
+  /** Judges what the file holds now, and returns it. */
+  async #judgeFile(): Promise<Found | undefined> {
+    const found = await this.#orComplain('the observer', () => this.#read());
+    if (found === undefined) return undefined;
+    const { complaints } = this.#tally;
+    complaints.push(...judge(this.#journal.history, found), ...torn(found, this.#together));
+    return found;
+  }
+
+  async #putLast(wave: number): Promise<void> {
+    const { history } = this.#journal;
     const store = await JsonFileStore.open(this.#file);
-    history.add(`try observer ${wave} put ${LAST} ${wave}`);
-    const last = { lastCommittedSequence: wave, lastEventId: `observer/${wave}@${wave}` };
-    history.add(`ok observer ${wave} ${(await store.put(keyOf(LAST), last)).applied}`);
-    await store.close();
-    complaints.push(...judge(history, this.#read()), ...this.#leftOver());
+    try {
+      history.add(`try observer ${wave} put ${LAST} ${wave}`);
+      const last = { lastCommittedSequence: wave, lastEventId: `observer/${wave}@${wave}` };
+      history.add(`ok observer ${wave} ${(await store.put(keyOf(LAST), last)).applied}`);
+    } finally {
+      await store.close();
+    }
+  }
+
+  /** What an action comes to; that it fails is a finding, which is told once. */
+  async #orComplain<T>(who: string, action: () => T | Promise<T>): Promise<T | undefined> {
+    try {
+      return await action();
+    } catch (error) {
+      const complaint = `${who} failed: ${error instanceof Error ? error.message : String(error)}`;
+      const { complaints } = this.#tally;
+      if (!complaints.includes(complaint)) complaints.push(complaint);
+      return undefined;
+    }
   }
 
   #read(): Found {
