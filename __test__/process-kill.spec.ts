@@ -1,6 +1,8 @@
 // SIGKILL at any moment, seen from TypeScript through the built addon: PK-1 to PK-5 of
 // process-kill/verdict.ts. The long form is `npm run torture`.
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import test from 'ava';
 import { tidemark, unlocked } from './process-kill/kinds.ts';
 import { HOLDING, PHASES, buildPhaseWatch } from './process-kill/phases.ts';
@@ -68,9 +70,10 @@ const halving: Kind = {
 test('a state file that does not parse is found, and the round ends with its tally', async (t) => {
   t.timeout(PATIENCE_MS);
   t.log(`SEED=${seed}`);
+  const directory = tempDir(t);
   const { complaints, rounds, looks } = await runRound({
     seed,
-    directory: tempDir(t),
+    directory,
     library: buildPhaseWatch(tempDir(t)),
     writers: [halving, tidemark],
     killsPerWriter: 0,
@@ -85,4 +88,7 @@ test('a state file that does not parse is found, and the round ends with its tal
     'and by who reads it',
   );
   t.like({ rounds, isLookedAt: looks > 0 }, { rounds: 1, isLookedAt: true });
+  const kept = readFileSync(path.join(directory, 'journal.txt'), 'utf8');
+  t.regex(kept, /^try halving\.1\.0 1 put 100 1$/m, 'what was told is beside what was found');
+  t.regex(kept, /^died halving\.2\.2$/m, 'to the end');
 });

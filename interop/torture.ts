@@ -39,9 +39,9 @@ for (let of = seed; total.complaints.length === 0 && performance.now() < until;)
   console.log(tally.lines()[0]);
   for (const complaint of tally.complaints) console.log(`  ${complaint}`);
   if (tally.complaints.length === 0) rmSync(directory, { recursive: true });
+  else console.log(`kept: ${directory}`);
   of = random.below(2 ** 31);
 }
 for (const line of total.lines()) console.log(line);
 if (total.complaints.length === 0) rmSync(base, { recursive: true });
-else console.log(`kept: ${base}`);
 process.exitCode = total.complaints.length === 0 ? 0 : 1;

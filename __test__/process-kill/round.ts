@@ -6,7 +6,7 @@
 // and again. At the end of a wave all are killed at once, and what is left is judged (verdict.ts).
 // That the file cannot be read is something that was found, not a failure of the round.
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { JsonFileStore } from '../../index.ts';
@@ -134,12 +134,15 @@ class Round {
     await this.#judge(wave);
   }
 
-  /** The tally of everything. */
+  /** The tally of everything. Where something is wrong, the journal is put beside the store. */
   conclude(): Tally {
     const { operations, answered } = this.#journal.history.counts;
-    const { complaints } = this.#journal.history;
+    const { complaints, lines } = this.#journal.history;
     Object.assign(this.#tally, { rounds: 1, operations, answered });
     this.#tally.complaints.push(...complaints.map((line) => `a writer: ${line}`));
+    if (this.#tally.complaints.length > 0) {
+      writeFileSync(path.join(this.#plan.directory, 'journal.txt'), `${lines.join('\n')}\n`);
+    }
     return this.#tally;
   }
 

@@ -155,6 +155,11 @@ impl History {
         self.lines.last()
     }
 
+    /// All that was heard.
+    pub(crate) fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
     /// The last lines, for people.
     pub(crate) fn tail(&self) -> String {
         const LINES: usize = 60;

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "the observer looks at the disk from outside")]
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -58,16 +59,30 @@ pub(crate) struct Round {
     names: HashMap<String, String>,
 }
 
+/// What is wrong, and the directory that holds the store and the journal of that round.
+#[derive(Debug)]
+pub(crate) struct Conviction {
+    pub(crate) violation: Violation,
+    pub(crate) kept: PathBuf,
+}
+
+impl fmt::Display for Conviction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\nkept: {}", self.violation, self.kept.display())
+    }
+}
+
 /// Runs a round; what it counted, or what is wrong.
-pub(crate) fn round(seed: u64, bug: Option<Bug>) -> Result<Tally, Violation> {
+pub(crate) fn round(seed: u64, bug: Option<Bug>) -> Result<Tally, Conviction> {
     let (mut round, mut deck) = (Round::new(seed, bug), Deck::default());
     let ran = STEPS.into_iter().enumerate().try_for_each(|(number, step)| {
         round.wave(step, &mut deck)?;
         round.conclude(number as u64 + 1)
     });
-    ran.map_err(|Violation { kind, what }| {
-        Violation::new(kind, format!("SEED={seed}: {what}\n{}", round.history.tail()))
-    })?;
+    if let Err(Violation { kind, what }) = ran {
+        let what = format!("SEED={seed}: {what}\n{}", round.history.tail());
+        return Err(Conviction { violation: Violation::new(kind, what), kept: round.keep() });
+    }
     Ok(round.tally.clone())
 }
 
@@ -268,6 +283,26 @@ impl Round {
         judge(&self.history)
     }
 
+    /// Keeps what is there: the store as it is once all are dead, and beside it the journal.
+    fn keep(&mut self) -> PathBuf {
+        self.kill_all();
+        // Nobody is left who could tell more after this.
+        const END: &str = "end";
+        self.marks.tell(END);
+        let not_heard: Vec<String> = self.lines.iter().take_while(|line| line != END).collect();
+        let mut journal = [self.history.lines(), &not_heard].concat().join("\n");
+        journal.push('\n');
+        std::fs::write(self.scratch.path("journal.txt"), journal).expect("it can be written");
+        self.scratch.keep()
+    }
+
+    fn kill_all(&mut self) {
+        for mut process in self.seats.iter_mut().filter_map(|seat| seat.process.take()) {
+            process.kill().expect("it is ours");
+            process.wait().expect("it is ours");
+        }
+    }
+
     /// The file has digests; the journal tells the names of all keys that anybody asked for.
     fn name_what_was_seen(&mut self) {
         for look in &mut self.history.looks {
@@ -281,10 +316,7 @@ impl Round {
 
 impl Drop for Round {
     fn drop(&mut self) {
-        for process in self.seats.iter_mut().filter_map(|seat| seat.process.as_mut()) {
-            process.kill().expect("it is ours");
-            process.wait().expect("it is ours");
-        }
+        self.kill_all();
     }
 }
 

@@ -108,7 +108,7 @@ fn what_killed_writers_were_told_is_found() {
     let mut all = Tally::default();
     while all.rounds < ROUNDS || RealStorage.monotonic() < until {
         let seed = seed + all.rounds as u64;
-        let tally = round(seed, None).unwrap_or_else(|violation| panic!("{violation}"));
+        let tally = round(seed, None).unwrap_or_else(|conviction| panic!("{conviction}"));
         if minutes.is_some() {
             say(&format!("round {} (SEED={seed}): {}", all.rounds + 1, tally.line()));
         }
@@ -140,7 +140,12 @@ mod planted {
         let found = (seed..seed + ROUNDS_MAX)
             .find_map(|seed| round(seed, Some(bug)).err())
             .unwrap_or_else(|| panic!("SEED={seed}: {bug:?} was not found"));
-        assert!(of.contains(&found.kind), "found something else: {found}");
+        assert!(of.contains(&found.violation.kind), "found something else: {found}");
+        // Who is convicted can be looked into: the store and all that was told are still there.
+        let journal = std::fs::read_to_string(found.kept.join("journal.txt")).expect("it is kept");
+        assert!(journal.contains("\nok "), "nobody was told anything: {journal}");
+        assert!(found.kept.join("store/state.json").exists(), "the state file is kept");
+        std::fs::remove_dir_all(&found.kept).expect("it is ours");
     }
 
     /// JF-2: from the comparison to the directory sync the writer holds the lock.

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 /// A directory of a test's own, gone with it.
 pub(crate) struct Scratch {
-    _removed_when_dropped: TempDir,
+    directory: TempDir,
     root: PathBuf,
 }
 
@@ -17,7 +17,13 @@ impl Scratch {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
         let root = fs::canonicalize(directory.path()).expect("it is there");
-        Self { _removed_when_dropped: directory, root }
+        Self { directory, root }
+    }
+
+    /// Lets it stay, for people to look at.
+    pub(crate) fn keep(&mut self) -> PathBuf {
+        self.directory.disable_cleanup(true);
+        self.root.clone()
     }
 
     pub(crate) fn root(&self) -> &Path {
