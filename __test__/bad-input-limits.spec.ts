@@ -26,11 +26,11 @@ import { isWaitedFor, openIn } from './support/process-state.ts';
 import { replaceFile, stateText } from './support/state-file.ts';
 import { openJson } from './support/stores.ts';
 import { tempDir } from './support/temp-dir.ts';
-import { becomeUnprivileged } from './support/unprivileged.ts';
+import { becomeUnprivileged, unlessRoot } from './support/unprivileged.ts';
 import { rejection, until } from './support/wait.ts';
 
 // Root's threads are not limited, and its other limits would not bind an ordinary user.
-becomeUnprivileged();
+const stillRoot = becomeUnprivileged();
 
 const key = ResumeKey.named('orders');
 const at = (sequence: number) => ({ lastCommittedSequence: sequence });
@@ -160,6 +160,9 @@ test.serial('a file that is larger than the memory of the process is refused', a
   );
 });
 
+// The number of root's threads has no limit.
+const ordinary = unlessRoot(stillRoot, test.serial);
+
 /** Keeps this process from starting threads until what it returns is called. */
 async function withoutThreads(t: ExecutionContext): Promise<() => Promise<void>> {
   const own = `prlimit --pid ${process.pid} --nproc`;
@@ -178,7 +181,7 @@ async function withoutThreads(t: ExecutionContext): Promise<() => Promise<void>>
   };
 }
 
-test.serial('no thread to be had: typed, and with threads again it works', async (t) => {
+ordinary('no thread to be had: typed, and with threads again it works', async (t) => {
   const directory = tempDir(t);
   const { store } = await openJson(t);
   await store.put(key, at(1));
@@ -193,7 +196,7 @@ test.serial('no thread to be had: typed, and with threads again it works', async
   await again.close();
 });
 
-test.serial('GC-6: without a thread for the timeout, nobody waits for a lock', async (t) => {
+ordinary('GC-6: without a thread for the timeout, nobody waits for a lock', async (t) => {
   const { store, file } = await openJson(t);
   await store.put(key, at(1));
   const lock = await FileLock.acquire(`${file}.lock`);

@@ -15,10 +15,10 @@ import { picture } from './support/picture.ts';
 import { stateText } from './support/state-file.ts';
 import { openJson } from './support/stores.ts';
 import { tempDir } from './support/temp-dir.ts';
-import { becomeUnprivileged } from './support/unprivileged.ts';
+import { becomeUnprivileged, unlessRoot } from './support/unprivileged.ts';
 import { rejection } from './support/wait.ts';
 
-becomeUnprivileged();
+const ordinary = unlessRoot(becomeUnprivileged(), test);
 
 const key = ResumeKey.named('orders');
 const at = (sequence: number) => ({ lastCommittedSequence: sequence });
@@ -45,14 +45,14 @@ function denied(t: ExecutionContext, error: unknown, what: string): void {
   t.false('indeterminate' in (error as TidemarkError), `${what}: definite`);
 }
 
-test('this spec is about an ordinary user', (t) => {
+ordinary('this spec is about an ordinary user', (t) => {
   t.not(process.getuid?.(), 0);
 });
 
 for (const lockExists of [false, true]) {
   const where = lockExists ? 'with a lock file' : 'without a lock file';
 
-  test(`a store in a read-only directory ${where} reads, and refuses to write`, async (t) => {
+  ordinary(`a store in a read-only directory ${where} reads, and refuses to write`, async (t) => {
     const directory = guarded(t);
     const file = path.join(directory, 'state.json');
     writeFileSync(file, stateText([[key, 1n]]));
@@ -81,7 +81,7 @@ for (const lockExists of [false, true]) {
   });
 }
 
-test('a repair in a read-only directory is refused, and the file stays', async (t) => {
+ordinary('a repair in a read-only directory is refused, and the file stays', async (t) => {
   const directory = guarded(t);
   const file = path.join(directory, 'state.json');
   writeFileSync(file, 'damaged');
@@ -97,7 +97,7 @@ test('a repair in a read-only directory is refused, and the file stays', async (
   await store.close();
 });
 
-test('writeFileAtomic and FileLock in a read-only directory', async (t) => {
+ordinary('writeFileAtomic and FileLock in a read-only directory', async (t) => {
   const directory = guarded(t);
   const [file, lock] = [path.join(directory, 'file'), path.join(directory, 'lock')];
   writeFileSync(file, 'old');
@@ -121,7 +121,7 @@ test('writeFileAtomic and FileLock in a read-only directory', async (t) => {
   t.is(readFileSync(file, 'utf8'), 'new');
 });
 
-test('a directory that may be written but not read: definite, nothing poisoned', async (t) => {
+ordinary('a directory that may be written but not read: definite, nothing poisoned', async (t) => {
   const directory = guarded(t);
   const [file, other] = [path.join(directory, 'state.json'), path.join(directory, 'other')];
   const store = await open(t, file);
@@ -141,7 +141,7 @@ test('a directory that may be written but not read: definite, nothing poisoned',
   await writeFileAtomic(other, 'new');
 });
 
-test('a directory that may not be searched', async (t) => {
+ordinary('a directory that may not be searched', async (t) => {
   const directory = guarded(t);
   const file = path.join(directory, 'state.json');
   const store = await open(t, file);
@@ -163,22 +163,25 @@ test('a directory that may not be searched', async (t) => {
 });
 
 for (const mode of [0, 0o400, 0o200]) {
-  test(`a lock file of mode ${mode.toString(8)} that is there before the first put`, async (t) => {
-    const { store, file } = await openJson(t);
-    writeFileSync(`${file}.lock`, '');
-    chmodSync(`${file}.lock`, mode);
-    const before = picture(path.dirname(file));
-    denied(t, await rejection(store.put(key, at(1))), 'put');
-    t.like(await rejection(store.delete(key)), { ...DENIED, path: `${file}.lock` });
-    denied(t, await rejection(FileLock.acquire(`${file}.lock`)), 'acquire');
-    t.deepEqual(picture(path.dirname(file)), before);
-    t.is(await store.get(key, { fresh: true }), undefined);
-    chmodSync(`${file}.lock`, 0o600);
-    t.true((await store.put(key, at(1))).applied, 'the store goes on');
-  });
+  ordinary(
+    `a lock file of mode ${mode.toString(8)} that is there before the first put`,
+    async (t) => {
+      const { store, file } = await openJson(t);
+      writeFileSync(`${file}.lock`, '');
+      chmodSync(`${file}.lock`, mode);
+      const before = picture(path.dirname(file));
+      denied(t, await rejection(store.put(key, at(1))), 'put');
+      t.like(await rejection(store.delete(key)), { ...DENIED, path: `${file}.lock` });
+      denied(t, await rejection(FileLock.acquire(`${file}.lock`)), 'acquire');
+      t.deepEqual(picture(path.dirname(file)), before);
+      t.is(await store.get(key, { fresh: true }), undefined);
+      chmodSync(`${file}.lock`, 0o600);
+      t.true((await store.put(key, at(1))).applied, 'the store goes on');
+    },
+  );
 }
 
-test('a state file that may not be read, at open and under an open store', async (t) => {
+ordinary('a state file that may not be read, at open and under an open store', async (t) => {
   const { store, file } = await openJson(t);
   await store.put(key, at(1));
   writeFileSync(`${file}.new`, stateText([[key, 5n]]));
