@@ -60,6 +60,7 @@ const halving: Kind = {
   name: 'halving',
   isOurs: false,
   isWatched: false,
+  isAimed: false,
   start: ({ name, file, own: [key = 0] }, journal, env) => {
     const script = `op=0; while op=$((op + 1)); do
       printf '{"version":1,"key_' > "$1"; echo "try $0 $op put ${key} $op"; done`;

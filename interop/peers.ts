@@ -25,11 +25,12 @@ export function ask([program, ...before]: Program, args: string[], input = ''): 
   return stdout.split('\n').slice(0, -1);
 }
 
-function peer(name: string, program: Program): Kind {
+function peer(name: string, program: Program, isWatched: boolean): Kind {
   return {
     name,
     isOurs: false,
-    isWatched: false,
+    isWatched,
+    isAimed: false,
     start(config, journal, environment): ChildProcess {
       const [command, ...args] = [...program, 'write', JSON.stringify(config)] as const;
       return spawn(command, args, { stdio: ['ignore', journal, 'pipe'], env: environment });
@@ -45,7 +46,10 @@ function peer(name: string, program: Program): Kind {
   };
 }
 
-/** The original as a writer. */
-export const aviso: Kind = peer('aviso', AVISO);
-/** The one in Python as a writer. */
-export const python: Kind = peer('python', PYTHON);
+/** The original as a writer. It makes its system calls without the C library: nobody can watch. */
+export const aviso: Kind = peer('aviso', AVISO, false);
+/**
+ * The one in Python as a writer. That it waits for the lock or has it is seen; how it writes its
+ * temporary is not, so that all its later phases count as `temporary created`.
+ */
+export const python: Kind = peer('python', PYTHON, true);

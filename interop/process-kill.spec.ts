@@ -10,6 +10,7 @@ import { tempDir } from '../__test__/support/temp-dir.ts';
 import { aviso, python } from './peers.ts';
 
 const ROUNDS = 3;
+const KILLS_PER_WRITER = 6;
 const ROUNDS_TO_CONVICT = 20;
 /** A busy machine takes longer; only a hang takes so long. */
 const PATIENCE_MS = 600_000;
@@ -28,13 +29,21 @@ test('three implementations on one file lose nothing, killed at any moment', asy
       directory: tempDir(t),
       library,
       writers: [tidemark, aviso, python, tidemark, aviso],
-      killsPerWriter: 6,
+      killsPerWriter: KILLS_PER_WRITER,
       mayLeave,
     });
     total.add(tally);
   }
   for (const line of total.lines()) t.log(line);
   t.deepEqual(total.complaints, []);
+  // In two waves each, and at the end of either once more.
+  const lives = 2 * ROUNDS * (KILLS_PER_WRITER + 1);
+  const unwatched = total.kills.get(undefined);
+  t.is(
+    (unwatched?.random ?? 0) + (unwatched?.end ?? 0),
+    2 * lives,
+    'of none but the two of aviso the phase is unknown',
+  );
 });
 
 test('beside a writer whose lock locks nothing, the losses of the others are found', async (t) => {

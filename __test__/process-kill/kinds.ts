@@ -10,6 +10,7 @@ const node = (extra: NodeJS.ProcessEnv): Kind => ({
   name: 'tidemark',
   isOurs: true,
   isWatched: true,
+  isAimed: true,
   start: (config, journal, environment) =>
     spawn(process.execPath, [compiled('__test__/process-kill/writer.ts'), JSON.stringify(config)], {
       stdio: ['ignore', journal, 'pipe'],

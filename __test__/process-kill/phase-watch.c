@@ -5,7 +5,8 @@
  * killed reads there where it was. If DIE_AT says `PHASE:COUNT`, the process kills itself when it
  * gets to that phase for the COUNT-th time, right after the call that led there.
  *
- * One thread commits, the one that has the lock: what others do beside it does not count.
+ * One thread commits, the one that has the lock: what others do beside it does not count, and who
+ * waits beside it does not hide it.
  *
  * With NO_LOCK, locking a lock file does nothing, and a rename is held up, so that others get in
  * after the last look that precedes it: so the harness shows that it would notice.
@@ -51,7 +52,7 @@ __attribute__((constructor)) static void begin(void) {
 static void reach(enum phase phase) {
   int saved = errno;
   here = phase;
-  if (page) *page = (unsigned char)phase;
+  if (page && !(phase == WAITING && *page > WAITING)) *page = (unsigned char)phase;
   if ((int)phase == die_at && --die_after == 0) kill(getpid(), SIGKILL);
   errno = saved;
 }
@@ -86,6 +87,16 @@ int flock(int fd, int operation) {
   if (result == 0 && lock) reach(frees ? IDLE : LOCKED);
   if (result == 0 && !frees && here == LOCKED && IS_TEMPORARY(fd)) reach(CREATED);
   return result;
+}
+
+/* Some free a lock by closing its file. Another thread may have it right after that, and must not
+ * have its phase overwritten: so it is told before. */
+int close(int fd) {
+  NEXT(close);
+  int saved = errno;
+  if (here >= LOCKED && IS_LOCK(fd)) reach(IDLE);
+  errno = saved;
+  return next(fd);
 }
 
 ssize_t pwrite64(int fd, const void *from, size_t size, off64_t at) {

@@ -24,8 +24,10 @@ export interface Kind {
   readonly name: string;
   /** Whether it can put several keys at once, and deletes as we do. */
   readonly isOurs: boolean;
-  /** Whether the phases of its commits can be watched. */
+  /** Whether it makes its calls where they can be watched: through the C library. */
   readonly isWatched: boolean;
+  /** Whether every phase of its commits is told apart then, so that it can die in each. */
+  readonly isAimed: boolean;
   /** Starts a writer whose standard output is the journal. */
   readonly start: (
     config: WriterConfig,
@@ -119,7 +121,7 @@ class Round {
     };
     const fated = writers.map(async (kind, slot) => {
       for (let kill = 0; kill < killsPerWriter; kill += 1) {
-        const manner = kind.isWatched && kill % 2 === slot % 2 ? 'aimed' : 'random';
+        const manner = kind.isAimed && kill % 2 === slot % 2 ? 'aimed' : 'random';
         await live(slot, manner, Promise.resolve());
       }
     });
