@@ -20,6 +20,8 @@ const TEXT = stateText([
 const BYTES = Buffer.from(TEXT);
 const DECODE = 'TIDEMARK_DECODE';
 const KEY = 'TIDEMARK_INVALID_RESUME_KEY';
+/** For a test that opens hundreds of files or more; only a hang takes so long. */
+const PATIENCE_MS = 600_000;
 
 const quarantined = (file: string): string[] =>
   readdirSync(path.dirname(file))
@@ -46,6 +48,7 @@ async function opened(
 }
 
 test('a file that is cut off at any byte is refused at open, or moved aside', async (t) => {
+  t.timeout(PATIENCE_MS);
   const directory = tempDir(t);
   for (let length = 0; length < BYTES.length; length += 1) {
     const file = path.join(directory, 'state.json');
@@ -62,6 +65,7 @@ test('a file that is cut off at any byte is refused at open, or moved aside', as
 });
 
 test('a file that is cut off at any byte under an open store is refused', async (t) => {
+  t.timeout(PATIENCE_MS);
   const { store, file } = await openJson(t);
   await store.put(orders, { lastCommittedSequence: 1n });
   for (let length = 0; length < BYTES.length; length += 1) {
@@ -79,6 +83,7 @@ test('a file that is cut off at any byte under an open store is refused', async 
 });
 
 test('a file that is cut off at any byte is moved aside by a put', async (t) => {
+  t.timeout(PATIENCE_MS);
   for (let length = 0; length < BYTES.length; length += 1) {
     const file = path.join(tempDir(t), 'state.json');
     const store = await JsonFileStore.open(file, { recover: 'quarantine' });
@@ -127,6 +132,7 @@ function byTheBook(bytes: Uint8Array): Map<string, Checkpoint> | undefined {
 }
 
 test('a byte that is changed anywhere: refused, or exactly what the format says', async (t) => {
+  t.timeout(PATIENCE_MS);
   const file = path.join(tempDir(t), 'state.json');
   const asBefore = byTheBook(BYTES);
   t.is(asBefore?.get(orders.hex)?.lastCommittedSequence, 720n);
