@@ -13,6 +13,7 @@ const CLIPPY = ['clippy', '--workspace', '--all-targets'];
 // Not through RUSTFLAGS: that would compile every dependency a second time.
 const DENY = ['--', '-D', 'warnings'];
 const PEER = ['--manifest-path', 'interop/aviso-peer/Cargo.toml'];
+const PEER_BUILD = ['--locked', '--target-dir', 'target/aviso'];
 
 /** @type {Record<string, () => Step[]>} */
 const GROUPS = {
@@ -35,7 +36,7 @@ const GROUPS = {
   binding: () => [{ command: [process.execPath, ['scripts/binding-types.mjs']] }],
   interop: () => [
     { command: ['cargo', ['fmt', ...PEER, '--check']] },
-    { command: ['cargo', ['clippy', ...PEER, '--target-dir', 'target/aviso', ...DENY]] },
+    { command: ['cargo', ['clippy', ...PEER, ...PEER_BUILD, ...DENY]] },
   ],
 };
 const WITHOUT_CHOICE = ['rust', 'ts', 'tidy', 'binding'];

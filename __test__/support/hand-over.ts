@@ -1,27 +1,22 @@
 // Writers that hand one lock over to each other, and what the state file says of their turns.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { ExecutionContext } from 'ava';
 import { FileLock, ResumeKey } from '../../index.ts';
 import { start } from './child.ts';
 import { root } from './compiled.ts';
+import { readState } from './state-file.ts';
 
 /** How often each key was put, by name. */
 export type Counts = Readonly<Record<string, number>>;
 
 /** What the state file holds at one moment: a cut through all of its writers' work. */
 export function counts(file: string, names: readonly string[]): Counts {
-  const text = existsSync(file) ? readFileSync(file, 'utf8') : '{"checkpoints":{}}';
-  const { checkpoints } = JSON.parse(text) as {
-    checkpoints: Record<string, { last_committed_sequence: number }>;
-  };
+  const found = readState(file);
   return Object.fromEntries(
-    names.map((name) => {
-      return [name, checkpoints[ResumeKey.named(name).hex]?.last_committed_sequence ?? 0];
-    }),
+    names.map((name) => [name, found?.get(ResumeKey.named(name).hex)?.sequence ?? 0]),
   );
 }
 
@@ -73,7 +68,7 @@ export class Race {
   /** Adds the writer in Python, which goes on until it is killed. */
   python(name: string, mode: 'loop' | 'loop-giving-way'): ChildProcess {
     const { hex } = ResumeKey.named(name);
-    return this.#add(startPython(this.#t, mode, this.#file, hex, 'stop'), 1);
+    return this.#add(startPython(this.#t, mode, this.#file, hex), 1);
   }
 
   /** Lets them go when all are ready; `firstDone` resolves when one is done. */

@@ -1,13 +1,12 @@
 """A writer of the JSON state file in another language (interop/state_file.py).
 
-  python-writer.py put PATH KEYHEX SEQUENCE
-  python-writer.py loop PATH KEYHEX stop       until stdin closes
-  python-writer.py loop PATH KEYHEX SECONDS
-  python-writer.py loop-giving-way PATH KEYHEX stop
-  python-writer.py hold PATH KEYHEX SEQUENCE   locked until stdin closes, then one put
+  python-writer.py loop PATH KEYHEX             until stdin closes
+  python-writer.py loop-giving-way PATH KEYHEX  the same
+  python-writer.py hold PATH KEYHEX SEQUENCE    locked until stdin closes, then one put
 
-`put` and `hold` print `applied` or `refused`. `loop` prints `ready`, puts 1, 2, 3, ... as fast as
-it can, and prints how many it put; `loop-giving-way` lets whoever waits get up after each put.
+`loop` prints `ready`, puts 1, 2, 3, ... as fast as it can, and prints how many it put;
+`loop-giving-way` lets whoever waits get up after each put. `hold` prints `locked`, then `applied`
+or `refused`.
 """
 
 import os
@@ -42,11 +41,10 @@ def say(text):
 GIVE_WAY_SECONDS = 0.0002
 
 
-def loop(file, key, until, pause=None):
-    seconds = float("inf") if until == "stop" else float(until)
-    count, end = 0, time.monotonic() + seconds
+def loop(file, key, pause=None):
+    count = 0
     say("ready")
-    while time.monotonic() < end and not (until == "stop" and stdin_closed()):
+    while not stdin_closed():
         count += 1
         if not put(file, key, count):
             raise SystemExit(f"{count} was refused: somebody else puts to this key")
@@ -64,21 +62,16 @@ def hold(file, key, sequence):
     os.close(lock)
 
 
-def main(mode, path, key, argument):
-    file = StateFile(path)
-    if mode == "put":
-        say("applied" if put(file, key, int(argument)) else "refused")
-    elif mode == "loop":
-        loop(file, key, argument)
-    elif mode == "loop-giving-way":
-        loop(file, key, argument, GIVE_WAY_SECONDS)
-    elif mode == "hold":
-        hold(file, key, int(argument))
+def main(args):
+    if len(args) == 3 and args[0] == "loop":
+        loop(StateFile(args[1]), args[2])
+    elif len(args) == 3 and args[0] == "loop-giving-way":
+        loop(StateFile(args[1]), args[2], GIVE_WAY_SECONDS)
+    elif len(args) == 4 and args[0] == "hold":
+        hold(StateFile(args[1]), args[2], int(args[3]))
     else:
         raise SystemExit(__doc__)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 5:
-        raise SystemExit(__doc__)
-    main(*sys.argv[1:])
+    main(sys.argv[1:])

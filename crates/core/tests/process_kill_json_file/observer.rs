@@ -285,9 +285,9 @@ impl Round {
 
     /// Keeps what is there: the store as it is once all are dead, and beside it the journal.
     fn keep(&mut self) -> PathBuf {
+        const END: &str = "end";
         self.kill_all();
         // Nobody is left who could tell more after this.
-        const END: &str = "end";
         self.marks.tell(END);
         let not_heard: Vec<String> = self.lines.iter().take_while(|line| line != END).collect();
         let mut journal = [self.history.lines(), &not_heard].concat().join("\n");

@@ -122,6 +122,8 @@ fn what_killed_writers_were_told_is_found() {
 mod planted {
     //! Bugs that are planted in the writers: what acquits the clean store must convict these.
 
+    #![allow(clippy::disallowed_methods, reason = "what is kept is looked at from outside")]
+
     use tidemark_core::checkpoint::Bug;
 
     use super::first_seed;
