@@ -2,8 +2,8 @@
 //
 //   npm run torture -- --minutes N [--rust] [--node] [--interop]
 //
-// Rounds of the harnesses of both languages, and beside other implementations, take turns until
-// the time is over; without a choice all three. SEED= begins with that seed. What is wrong ends
+// The harnesses of both languages, and the one beside other implementations, run one after another
+// and share the time; without a choice all three. SEED= begins with that seed. What is wrong ends
 // it at once, with the seed of that round; the state file and the journal of the round are kept.
 import process from 'node:process';
 import { SetupError, main, run, say } from './lib/project.mjs';

@@ -10,7 +10,7 @@ use tidemark_storage::LockMode;
 
 use super::format;
 use super::quarantine::Quarantine;
-use super::reader::{Commit, FILE_BYTES_MAX, Found, JsonFileReader, Known, Loaded};
+use super::reader::{Commit, FILE_BYTES_MAX, Found, Identity, JsonFileReader, Known, Loaded};
 use super::{Recover, SharedOptions};
 use crate::checkpoint::ResumeKey;
 use crate::checkpoint::merge::{Op, Outcome, Overlay, judge};
@@ -52,7 +52,7 @@ pub enum Bug {
 #[derive(Debug)]
 pub struct JsonFileEngine {
     pub(super) reader: Arc<JsonFileReader>,
-    pub(super) lock: LockFile,
+    lock: LockFile,
     pub(super) options: SharedOptions,
     quarantine: Quarantine,
     /// Writes left before the directory is listed again for strays.
@@ -65,7 +65,7 @@ pub struct JsonFileEngine {
 }
 
 /// The content that a group is judged on.
-pub(super) enum Base {
+enum Base {
     /// What the view holds, and the disk as well.
     Same,
     /// What the disk holds, and the view does not.
@@ -171,7 +171,12 @@ impl JsonFileEngine {
             if is_missing && !self.quarantine.files(&self.reader)?.is_empty() {
                 self.reader.prove_missing()?;
             }
-            let Some(written) = self.replace(&base, &json)? else {
+            let judged = match &base {
+                Base::Same => self.reader.known(),
+                Base::Other(loaded) => Some(loaded.known.identity),
+                Base::Missing => None,
+            };
+            let Some(written) = self.replace(judged, &json)? else {
                 return Ok(Committed::Overtaken);
             };
             Some(written)
@@ -207,7 +212,7 @@ impl JsonFileEngine {
 
     /// What the disk holds. From here on a refresh leaves the view alone, or brings it to the same.
     /// Nothing: somebody else may have been let in meanwhile.
-    fn load(&mut self) -> Result<Option<Base>> {
+    fn load(&self) -> Result<Option<Base>> {
         loop {
             let (epoch, _) = self.reader.epoch_and_commit();
             let Some((base, commit)) = self.look()? else { return Ok(None) };
@@ -220,7 +225,7 @@ impl JsonFileEngine {
 
     /// What the disk holds; a file that cannot be decoded moves aside if that was asked for.
     /// Nothing: somebody else may have been let in meanwhile.
-    fn look(&mut self) -> Result<Option<(Base, Commit)>> {
+    fn look(&self) -> Result<Option<(Base, Commit)>> {
         Ok(Some(match self.reader.find()? {
             Found::Same => (Base::Same, Commit::OnView),
             Found::Other(loaded) => (Base::Other(loaded), Commit::OnDisk { own: None }),
@@ -230,9 +235,8 @@ impl JsonFileEngine {
                 if !may_repair || !Quarantine::is_for(&found.error) {
                     return Err(found.error);
                 }
-                let (reader, lock, looks) = (&self.reader, &self.lock, self.looks_again());
-                let alone = || Ok(!looks || reader.is_still_there(&found)? && lock.still_counts()?);
-                if !self.quarantine.move_aside(reader, &found, alone)? {
+                let alone = || self.is_still_alone(Some(found.identity));
+                if !self.quarantine.move_aside(&self.reader, &found, alone)? {
                     return Ok(None);
                 }
                 (Base::Missing, Commit::OnView)
@@ -240,9 +244,14 @@ impl JsonFileEngine {
         }))
     }
 
-    /// Whether a rename is preceded by a last look (JF-11); always so in a published build.
-    pub(super) fn looks_again(&self) -> bool {
-        ![Bug::NoLastLook, Bug::NoLockRecheck, Bug::NoLock].into_iter().any(|bug| self.has(bug))
+    /// The last look before a rename: whether the path still leads to what was judged, and the lock
+    /// still counts. Whoever comes in by another lock file after this has what time there is until
+    /// the rename, the very next call, to lock, read, write, sync and look in his turn (JF-11).
+    pub(super) fn is_still_alone(&self, judged: Option<Identity>) -> Result<bool> {
+        if [Bug::NoLastLook, Bug::NoLockRecheck, Bug::NoLock].into_iter().any(|bug| self.has(bug)) {
+            return Ok(true);
+        }
+        Ok(self.reader.recheck()? == judged && self.lock.still_counts()?)
     }
 
     /// Judges the group, and encodes what the file will hold if that changes.

@@ -42,7 +42,7 @@ impl Quarantine {
     /// Moves the file aside, durably, before anything takes its place. False: the caller is not
     /// `alone` with it any more, or another file has taken its place; nothing was moved (JF-11).
     pub(super) fn move_aside(
-        &mut self,
+        &self,
         reader: &JsonFileReader,
         found: &Undecodable,
         alone: impl FnOnce() -> Result<bool>,
@@ -55,7 +55,7 @@ impl Quarantine {
         reader.storage.rename(Site::JsonQuarantine, &reader.path, &target).map_err(|os| {
             let error = Error::os("move into quarantine", &reader.path, os);
             // A rename is one step: while the file is there, nothing was done.
-            if reader.is_still_there(found).is_ok_and(|is_there| is_there) {
+            if reader.recheck().is_ok_and(|now| now == Some(found.identity)) {
                 return error;
             }
             let error = error.indeterminate();

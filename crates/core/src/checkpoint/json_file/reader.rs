@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidemark_storage::{File, FileId, FileKind, Open, OsError, Site, Stat, Storage, Timestamp};
 
-use super::engine::Base;
 use super::format;
 use super::metrics::JsonMetrics;
 use crate::checkpoint::view::{Content, View};
@@ -88,7 +87,7 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct Undecodable {
     pub(super) error: Error,
-    identity: Identity,
+    pub(super) identity: Identity,
     /// Kept open, so that its inode cannot be given to another file.
     _file: Box<dyn File>,
 }
@@ -232,7 +231,7 @@ impl JsonFileReader {
     pub(super) fn find(&self) -> Result<Found> {
         let failed = |os| Error::os("look at", &self.path, os);
         match self.storage.stat_link(Site::JsonStat, &self.path) {
-            Ok(stat) if self.is_known(Identity::of(&stat)) => return Ok(Found::Same),
+            Ok(stat) if self.known() == Some(Identity::of(&stat)) => return Ok(Found::Same),
             // What is no file is not even opened: to open a device may do something.
             Ok(stat) if stat.kind != FileKind::Symlink => self.check_regular(&stat)?,
             // To open a link answers ELOOP, which says more.
@@ -261,24 +260,16 @@ impl JsonFileReader {
         })
     }
 
-    /// Whether the path still leads to the file that could not be decoded.
-    pub(super) fn is_still_there(&self, found: &Undecodable) -> Result<bool> {
-        match self.storage.stat_link(Site::JsonRecheck, &self.path) {
-            Ok(stat) => Ok(Identity::of(&stat) == found.identity),
-            Err(os) if os.is_not_found() => Ok(false),
-            Err(os) => Err(Error::os("look at", &self.path, os)),
-        }
+    /// The file that the view holds, as far as it is known.
+    pub(super) fn known(&self) -> Option<Identity> {
+        self.state().known.as_ref().map(|known| known.identity)
     }
 
-    /// Whether the path still leads to what a commit has judged.
-    pub(super) fn is_unchanged(&self, base: &Base) -> Result<bool> {
+    /// The file that the path leads to now, to be compared with what was judged (JF-11).
+    pub(super) fn recheck(&self) -> Result<Option<Identity>> {
         match self.storage.stat_link(Site::JsonRecheck, &self.path) {
-            Ok(stat) => Ok(match base {
-                Base::Same => self.is_known(Identity::of(&stat)),
-                Base::Other(loaded) => loaded.known.identity == Identity::of(&stat),
-                Base::Missing => false,
-            }),
-            Err(os) if os.is_not_found() => Ok(matches!(base, Base::Missing)),
+            Ok(stat) => Ok(Some(Identity::of(&stat))),
+            Err(os) if os.is_not_found() => Ok(None),
             Err(os) => Err(Error::os("look at", &self.path, os)),
         }
     }
@@ -288,10 +279,6 @@ impl JsonFileReader {
         let mut state = self.state();
         state.ended = true;
         state.known = None;
-    }
-
-    fn is_known(&self, identity: Identity) -> bool {
-        self.state().known.as_ref().is_some_and(|known| known.identity == identity)
     }
 
     /// A file may be missing, its directory may not.

@@ -2,16 +2,16 @@
 
 use tidemark_storage::{File, Site, Stat};
 
-use super::engine::{Base, Bug, JsonFileEngine};
+use super::engine::{Bug, JsonFileEngine};
 use super::reader::{Identity, Known};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::temporary::Temporary;
 
 impl JsonFileEngine {
-    /// Puts new content in the place of the file, durably (JF-1, JF-7). Nothing: somebody else may
-    /// have been let in since the file was judged, and nothing was written (JF-11).
-    pub(super) fn replace(&self, base: &Base, json: &[u8]) -> Result<Option<Known>> {
+    /// Puts new content in the place of the file that was judged, durably (JF-1, JF-7). Nothing:
+    /// somebody else may have been let in since then, and nothing was written (JF-11).
+    pub(super) fn replace(&self, judged: Option<Identity>, json: &[u8]) -> Result<Option<Known>> {
         let reader = &self.reader;
         let replaced = match reader.storage.stat_link(Site::JsonStat, &reader.path) {
             Ok(stat) => Some(stat),
@@ -35,7 +35,7 @@ impl JsonFileEngine {
         }
         let written = temporary.stat(Site::JsonStat)?;
         reader.commit_renames(written.id);
-        if self.looks_again() && !self.is_still_alone(base)? {
+        if !self.is_still_alone(judged)? {
             return Ok(None);
         }
         let renamed = temporary.rename(Site::JsonRename, &reader.path);
@@ -54,13 +54,6 @@ impl JsonFileEngine {
         reader.metrics.replaces.add(1);
         reader.metrics.written_bytes.add(json.len() as u64);
         Ok(Some(known))
-    }
-
-    /// Whether the path still leads to what was judged, and the lock still counts. Whoever comes
-    /// in by another lock file after this has what time there is until the rename, the very next
-    /// call, to lock, read, write, sync and look in his turn (JF-11).
-    fn is_still_alone(&self, base: &Base) -> Result<bool> {
-        Ok(self.reader.is_unchanged(base)? && self.lock.still_counts()?)
     }
 
     /// Makes the rename durable, and remembers the file by what it is from now on.
