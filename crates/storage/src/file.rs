@@ -58,7 +58,7 @@ pub enum LockMode {
     Exclusive,
 }
 
-/// One open file. Dropping it closes it and frees its lock (S5).
+/// One open file. Dropping it, and its maps, closes it and frees its lock (S5).
 ///
 /// `read_at` and `write_at` may do less than they were asked for, as the system calls may; the
 /// methods that end in `_exact` and `_all` go on until they are done.
@@ -81,11 +81,15 @@ pub trait File: Debug + Send + Sync {
     /// Whatever `ftruncate` answers.
     fn set_len(&self, site: Site, size_bytes: u64) -> Result<()>;
 
-    /// Makes the blocks of a range exist, written with zeros, so that a later write into it
-    /// neither allocates nor needs a journal commit. Not durable until synced.
+    /// Makes the file reach to the end of a range, with blocks that exist and are written with
+    /// zeros, so that a later write there neither allocates nor needs a journal commit. What the
+    /// file holds already stays as it is, holes included: the zeros begin at its end. Not durable
+    /// until synced. Nobody else may grow the file meanwhile.
     ///
     /// # Errors
-    /// `ENOSPC` where they cannot be had.
+    /// `ENOSPC` or `EDQUOT` where the blocks cannot be had, `EBADF` for a file that was opened to
+    /// be read, `ESPIPE` for what is no regular file, `EINVAL` or `EFBIG` for an end that no file
+    /// can have. The file is then as long as it was.
     fn allocate(&self, site: Site, offset: u64, size_bytes: u64) -> Result<()>;
 
     /// Brings content, and what is needed to read it back, to the medium (`fdatasync`).
@@ -139,10 +143,13 @@ pub trait File: Debug + Send + Sync {
     /// The process that holds a lock on this file, where the system tells.
     fn lock_holder(&self, site: Site) -> Option<u32>;
 
-    /// Maps the first bytes of the file, shared with every other process that maps it.
+    /// Maps the first bytes of the file, shared with every other process that maps it. A file that
+    /// was opened to be read gives a map that can only be read. The map keeps the file open, and
+    /// so its lock held (S5), until it is dropped.
     ///
     /// # Errors
-    /// `EINVAL` for an empty map or one past the end of the file.
+    /// `EINVAL` for an empty map or one past the end of the file, `ENODEV` for what is no regular
+    /// file, `ENOMEM` where there are too many maps.
     fn map(&self, site: Site, size_bytes: usize) -> Result<Box<dyn Map>>;
 
     /// Reads until the buffer is full or the file ends; returns the number of bytes read.

@@ -1,21 +1,24 @@
 //! One open file of this machine.
 
+use std::sync::Arc;
+
 use rustix::fd::OwnedFd;
-use rustix::fs::{self, FileType, FlockOperation, Gid, Mode, Uid};
+use rustix::fs::{self, FileType, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::io::{self, Errno, retry_on_intr};
 
+use super::allocate::allocate;
 use super::{at, mount};
-use crate::{File, FileId, FileKind, LockMode, Map, OsError, Result, Site, Stat, Timestamp};
+use crate::{File, FileId, FileKind, LockMode, Map, Result, Site, Stat, Timestamp};
 
-/// An owned descriptor; closing it (dropping this) frees its lock.
+/// An owned descriptor; closing it (dropping this and its maps) frees its lock.
 #[derive(Debug)]
 pub(super) struct RealFile {
-    descriptor: OwnedFd,
+    descriptor: Arc<OwnedFd>,
 }
 
 impl RealFile {
-    pub(super) const fn new(descriptor: OwnedFd) -> Self {
-        Self { descriptor }
+    pub(super) fn new(descriptor: OwnedFd) -> Self {
+        Self { descriptor: Arc::new(descriptor) }
     }
 }
 
@@ -32,9 +35,8 @@ impl File for RealFile {
         retry_on_intr(|| fs::ftruncate(&self.descriptor, size_bytes)).map_err(at("ftruncate"))
     }
 
-    fn allocate(&self, _site: Site, _offset: u64, _size_bytes: u64) -> Result<()> {
-        // No store that exists allocates; the write-ahead log brings the body.
-        Err(OsError::new(OsError::ENOSYS, "fallocate"))
+    fn allocate(&self, _site: Site, offset: u64, size_bytes: u64) -> Result<()> {
+        allocate(&self.descriptor, offset, size_bytes)
     }
 
     fn sync_data(&self, _site: Site) -> Result<()> {
@@ -89,8 +91,14 @@ impl File for RealFile {
 
     fn map(&self, _site: Site, _size_bytes: usize) -> Result<Box<dyn Map>> {
         // No store that exists maps a file; the write-ahead log brings the body.
-        Err(OsError::new(OsError::ENOSYS, "mmap"))
+        Err(crate::OsError::new(crate::OsError::ENOSYS, "mmap"))
     }
+}
+
+/// Whether the file was opened to be written to.
+pub(super) fn writes(descriptor: &OwnedFd) -> Result<bool> {
+    let flags = fs::fcntl_getfl(descriptor).map_err(at("fcntl"))?;
+    Ok(flags & OFlags::RWMODE == OFlags::RDWR)
 }
 
 /// Translates the kernel's description.

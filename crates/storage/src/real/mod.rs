@@ -1,6 +1,7 @@
 //! The machine itself: [`Storage`] over system calls, made through libc so that tools which
 //! interpose it see them.
 
+mod allocate;
 mod file;
 mod mount;
 

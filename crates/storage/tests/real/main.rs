@@ -1,5 +1,8 @@
-//! The real implementation of the storage traits, against the kernel: rules S2, S3 and S5.
+//! The real implementation of the storage traits, against the kernel: rules S2, S3 and S5, and the
+//! guard of maps.
 
+#[cfg(test)]
+mod allocation;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
