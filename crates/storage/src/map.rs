@@ -11,8 +11,15 @@ use crate::{Result, Site};
 /// was written before a store is seen after the load that reads it. Bytes are copied out before
 /// anybody looks at them: another process may change them at any time.
 ///
+/// Words are little-endian in the file. Bytes are copied by whole words, so a word is never seen
+/// half written; several words may be.
+///
 /// Every offset is checked against the mapped length; `EINVAL` answers one that is outside or
-/// not aligned. A page that the medium or a truncation took away answers `EIO`, never a signal.
+/// not aligned. A page that the medium or a truncation took away answers `EIO`, never a signal,
+/// and from then on so does every call on this map (S6). The page that holds the new end of a file
+/// that was cut is not lost: behind the end it reads as zeros, and what is stored there is nobody's.
+/// Of several errors the answer is the first of `EINVAL`, `EIO` for a page known to be lost,
+/// `EACCES`.
 pub trait Map: Debug + Send + Sync {
     /// Number of mapped bytes.
     fn len(&self) -> usize;
@@ -31,7 +38,7 @@ pub trait Map: Debug + Send + Sync {
     /// Stores the aligned word at `offset`.
     ///
     /// # Errors
-    /// As for [`Map::load`].
+    /// As for [`Map::load`]; `EACCES` where the map can only be read.
     fn store(&self, site: Site, offset: usize, word: u64) -> Result<()>;
 
     /// Copies bytes out of the map.
@@ -43,11 +50,12 @@ pub trait Map: Debug + Send + Sync {
     /// Copies bytes into the map.
     ///
     /// # Errors
-    /// As for [`Map::read`].
+    /// As for [`Map::read`]; `EACCES` where the map can only be read.
     fn write(&self, site: Site, offset: usize, from: &[u8]) -> Result<()>;
 
     /// Waits until another thread or process wakes the word at `offset`, its value is no longer
-    /// `seen`, or `timeout` is over; which of them it was, the caller learns by loading it.
+    /// `seen`, or `timeout` is over; which of them it was, the caller learns by loading it. It may
+    /// return earlier. A change without a wake ends no wait that has begun.
     ///
     /// # Errors
     /// As for [`Map::load`].

@@ -7,6 +7,7 @@ use rustix::fs::{self, FileType, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::io::{self, Errno, retry_on_intr};
 
 use super::allocate::allocate;
+use super::map::RealMap;
 use super::{at, mount};
 use crate::{File, FileId, FileKind, LockMode, Map, Result, Site, Stat, Timestamp};
 
@@ -89,9 +90,8 @@ impl File for RealFile {
         mount::lock_holder(self.stat(site).ok()?.id)
     }
 
-    fn map(&self, _site: Site, _size_bytes: usize) -> Result<Box<dyn Map>> {
-        // No store that exists maps a file; the write-ahead log brings the body.
-        Err(crate::OsError::new(crate::OsError::ENOSYS, "mmap"))
+    fn map(&self, _site: Site, size_bytes: usize) -> Result<Box<dyn Map>> {
+        RealMap::new(&self.descriptor, size_bytes).map(|map| Box::new(map) as Box<dyn Map>)
     }
 }
 

@@ -2,8 +2,12 @@
 //! interpose it see them.
 
 mod allocate;
+mod bus_guard;
 mod file;
+mod map;
+mod mapping;
 mod mount;
+mod words;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

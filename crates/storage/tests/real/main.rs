@@ -4,9 +4,15 @@
 #[cfg(test)]
 mod allocation;
 #[cfg(test)]
+mod bus_faults;
+#[cfg(test)]
+mod bus_handlers;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod locks;
+#[cfg(test)]
+mod maps;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
