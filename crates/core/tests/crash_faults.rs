@@ -340,6 +340,7 @@ fn a_file_system_without_a_sync_is_read_where_nobody_can_write() {
             class: FileSystemClass::Unproven,
             reason: "this kind of file system is not known".to_owned(),
             read_only,
+            overwrites_in_place: false,
         });
         let world = World::new(disk, 1);
         for site in [Site::JsonTrust, Site::JsonTrustDir] {

@@ -89,6 +89,7 @@ impl Disk {
                 class: FileSystemClass::Proven,
                 reason: String::new(),
                 read_only: false,
+                overwrites_in_place: true,
             },
         };
         disk.mkdir("/data", 0o700);

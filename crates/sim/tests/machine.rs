@@ -157,6 +157,7 @@ fn a_read_only_mount_refuses_changes_only() {
         class: FileSystemClass::Network,
         reason: "far away".to_owned(),
         read_only: false,
+        overwrites_in_place: false,
     });
     let world = World::new(disk, 1);
     let storage = world.process().storage();

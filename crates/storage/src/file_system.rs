@@ -25,4 +25,8 @@ pub struct FileSystem {
     pub reason: String,
     /// Whether it is mounted to be read only.
     pub read_only: bool,
+    /// Whether bytes that are written again go to the blocks that hold them, so that writing
+    /// zeros ahead ([`crate::File::allocate`]) saves what a first write costs. False where they go
+    /// to new blocks each time (copy-on-write), behind a network, and where it is not known.
+    pub overwrites_in_place: bool,
 }

@@ -11,6 +11,13 @@ use rustix::fs;
 use super::at;
 use crate::{FileId, FileSystem, FileSystemClass, Result};
 
+/// Kinds that write new blocks each time: what is filled ahead is never written to again. f2fs is
+/// a log as well, but a `fdatasync` writes in place what has a block already, unless it is mounted
+/// as a strict log ([`STRICT_LOG`]).
+const COPY_ON_WRITE: &[&str] = &["btrfs", "zfs", "bcachefs"];
+/// The mount option of f2fs that forbids writing in place (it is the only mode on zoned devices).
+const STRICT_LOG: &str = "mode=lfs";
+
 /// Kind by magic number (`statfs(2)`): name, and what it can promise with its defaults.
 const KINDS: &[(u64, &str, FileSystemClass)] = &[
     (0xEF53, "ext4", FileSystemClass::Proven),
@@ -51,6 +58,7 @@ pub(super) fn file_system(path: &Path) -> Result<FileSystem> {
             class: FileSystemClass::Unproven,
             reason: "this kind of file system is not known".to_owned(),
             read_only,
+            overwrites_in_place: false,
         });
     };
     let reason = match class {
@@ -64,7 +72,17 @@ pub(super) fn file_system(path: &Path) -> Result<FileSystem> {
         FileSystemClass::Proven if !reason.is_empty() => FileSystemClass::Unproven,
         class => *class,
     };
-    Ok(FileSystem { name: (*name).to_owned(), class, reason, read_only })
+    let overwrites_in_place = overwrites_in_place(name, class, number);
+    Ok(FileSystem { name: (*name).to_owned(), class, reason, read_only, overwrites_in_place })
+}
+
+/// Whether a rewrite goes to the same blocks.
+fn overwrites_in_place(name: &str, class: FileSystemClass, number: (u32, u32)) -> bool {
+    match name {
+        _ if class == FileSystemClass::Network => false,
+        "f2fs" => mount_options(number).is_some_and(|table| !has_option(&table, STRICT_LOG)),
+        name => !COPY_ON_WRITE.contains(&name),
+    }
 }
 
 /// What an ext2, 3 or 4 lacks; empty if nothing.
@@ -90,19 +108,30 @@ fn ext4_weakness((major, minor): (u32, u32)) -> String {
 }
 
 /// What the mount options of another file system take away; empty if nothing.
-fn mount_weakness((major, minor): (u32, u32)) -> String {
+fn mount_weakness(number: (u32, u32)) -> String {
+    match mount_options(number) {
+        None => "its mount options could not be read from /proc/self/mountinfo".to_owned(),
+        Some(table) if has_option(&table, "nobarrier") || has_option(&table, "barrier=0") => {
+            "its write barriers are off".to_owned()
+        }
+        Some(_) => String::new(),
+    }
+}
+
+/// The options of the superblock on a device, for each mount of it; nothing if they cannot be read.
+fn mount_options((major, minor): (u32, u32)) -> Option<Vec<String>> {
     let number = format!("{major}:{minor}");
-    let Some(table) = read_text("/proc/self/mountinfo") else {
-        return "its mount options could not be read from /proc/self/mountinfo".to_owned();
-    };
+    let table = read_text("/proc/self/mountinfo")?;
     // The fields of proc(5): the third is the device, the last one the superblock's options.
-    let weak = table
+    let ours = table
         .lines()
         .filter(|line| line.split(' ').nth(2) == Some(number.as_str()))
-        .filter_map(|line| line.rsplit(' ').next())
-        .flat_map(|options| options.split(','))
-        .any(|option| matches!(option, "nobarrier" | "barrier=0"));
-    if weak { "its write barriers are off".to_owned() } else { String::new() }
+        .filter_map(|line| line.rsplit(' ').next());
+    Some(ours.map(str::to_owned).collect())
+}
+
+fn has_option(table: &[String], wanted: &str) -> bool {
+    table.iter().flat_map(|options| options.split(',')).any(|option| option == wanted)
 }
 
 /// The process that holds a lock on a file, from `/proc/locks`.
@@ -129,4 +158,30 @@ fn read_text(path: &str) -> Option<String> {
 fn read_link(path: &str) -> Option<std::path::PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "the kernel's own tables are not a disk")]
     std::fs::read_link(path).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which kinds are filled ahead: those whose blocks stay where they are.
+    #[test]
+    fn only_what_keeps_its_blocks_is_said_to_overwrite_in_place() {
+        // A device that nothing is mounted from: no option is known, none is against it.
+        let nowhere = (0, 0);
+        let found: Vec<_> = KINDS
+            .iter()
+            .filter(|(_, name, class)| overwrites_in_place(name, *class, nowhere))
+            .map(|(_, name, _)| *name)
+            .collect();
+        assert_eq!(found, ["ext4", "xfs", "f2fs", "tmpfs", "ramfs"]);
+    }
+
+    #[test]
+    fn an_option_is_found_as_a_whole_word() {
+        let table = ["rw,mode=lfs".to_owned(), "rw,nobarriers,x=barrier=0".to_owned()];
+        assert!(has_option(&table, STRICT_LOG) && has_option(&table, "rw"));
+        assert!(!has_option(&table, "nobarrier") && !has_option(&table, "barrier=0"));
+        assert!(!has_option(&[], "rw"));
+    }
 }

@@ -124,10 +124,11 @@ fn file_systems_are_classed() {
         (file_system.name.as_str(), file_system.class),
         ("tmpfs", FileSystemClass::Volatile)
     );
-    assert!(!file_system.reason.is_empty());
+    assert!(!file_system.reason.is_empty() && file_system.overwrites_in_place);
     let proc = RealStorage.file_system(HERE, Path::new("/proc")).unwrap();
     assert_eq!(proc.class, FileSystemClass::Unproven, "a kind that is not known promises nothing");
     assert!(proc.name.starts_with("0x"), "{}", proc.name);
+    assert!(!proc.overwrites_in_place, "nor is it known where it writes");
     for path in [Path::new("/"), Scratch::new().root(), shm] {
         let found = RealStorage.file_system(HERE, path).unwrap();
         assert!(!found.name.is_empty());
