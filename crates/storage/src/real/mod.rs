@@ -10,6 +10,7 @@ mod mount;
 mod words;
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -65,10 +66,7 @@ impl Storage for RealStorage {
 
     fn make_dir(&self, _site: Site, path: &Path, mode: u32) -> Result<()> {
         fs::mkdir(path, Mode::from_raw_mode(mode)).map_err(at("mkdir"))?;
-        // Only what was just made is opened, never something put in its place.
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let descriptor = fs::open(path, flags, Mode::empty()).map_err(at("open"))?;
-        fs::fchmod(&descriptor, Mode::from_raw_mode(mode)).map_err(at("fchmod"))
+        set_directory_mode(path, Mode::from_raw_mode(mode))
     }
 
     fn remove_dir(&self, _site: Site, path: &Path) -> Result<()> {
@@ -139,4 +137,23 @@ impl Storage for RealStorage {
 fn open_directory(path: &Path) -> Result<rustix::fd::OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     retry_on_intr(|| fs::open(path, flags, Mode::empty())).map_err(at("open"))
+}
+
+/// Gives a directory that was just made its mode, which the umask has cut.
+///
+/// `chmod` on the path would follow a link that somebody has put there, and the kernel can be told
+/// not to only since Linux 6.6. So the directory is opened without following, and as a mere place:
+/// to open it to read would need the very bits that the umask may have taken. What is open like
+/// that has no `fchmod`, but a name in `/proc` that leads to it and to nothing else.
+fn set_directory_mode(path: &Path, mode: Mode) -> Result<()> {
+    let only_this = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = |how| retry_on_intr(|| fs::open(path, how | only_this, Mode::empty()));
+    let place = open(OFlags::PATH).map_err(at("open"))?;
+    match fs::chmod(format!("/proc/self/fd/{}", place.as_raw_fd()), mode) {
+        // No /proc is mounted: this way serves every umask that leaves the owner's read bit.
+        Err(Errno::NOENT) => {
+            fs::fchmod(open(OFlags::RDONLY).map_err(at("open"))?, mode).map_err(at("fchmod"))
+        }
+        answer => answer.map_err(at("chmod")),
+    }
 }

@@ -4,44 +4,75 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use tidemark_storage::{FileKind, Open, OsError, RealStorage, Storage};
 
 use super::support::{HERE, Scratch, fifo, open};
 
-/// "It gets exactly this mode, whatever the umask."
+/// A user who owns nothing.
+const NOBODY: u32 = 65_534;
+
+/// "It gets exactly this mode, whatever the umask": in a process that the umask binds, which root's
+/// does not.
 #[test]
 fn a_new_file_has_exactly_its_mode_whatever_the_umask() {
     const MARK: &str = "TIDEMARK_TEST_UMASK";
+    const MODES: [u32; 6] = [0o600, 0o644, 0o666, 0o400, 0o000, 0o777];
     if std::env::var_os(MARK).is_some() {
         let scratch = Scratch::new();
         fs::set_permissions(scratch.root(), fs::Permissions::from_mode(0o700)).unwrap();
-        for mode in [0o600, 0o644, 0o666, 0o400, 0o000, 0o777] {
+        for mode in MODES {
             let path = scratch.path(&format!("{mode:o}"));
             let file = open(&path, Open::new_file(mode)).unwrap();
             assert_eq!(file.stat(HERE).unwrap().mode, mode);
             file.write_all(HERE, b"x", 0).expect("also where nobody else could write it");
             let directory = scratch.path(&format!("d{mode:o}"));
-            RealStorage.make_dir(HERE, &directory, mode | 0o700).unwrap();
-            assert_eq!(RealStorage.stat(HERE, &directory).unwrap().mode, mode | 0o700);
+            RealStorage.make_dir(HERE, &directory, mode).unwrap();
+            assert_eq!(RealStorage.stat(HERE, &directory).unwrap().mode, mode);
         }
+        println!("{}", rustix::process::geteuid().as_raw());
         return;
     }
     let name = "files::a_new_file_has_exactly_its_mode_whatever_the_umask";
-    for umask in ["0", "027", "0277"] {
-        let output = Command::new("sh")
-            .arg("-c")
-            .arg(format!("umask {umask}; exec \"$0\" \"$@\""))
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", name, "--nocapture"])
-            .env(MARK, umask)
-            .output()
-            .unwrap();
+    // Another user may not reach the build directory.
+    let place = Scratch::new();
+    fs::set_permissions(place.root(), fs::Permissions::from_mode(0o777)).unwrap();
+    let program = place.path("test");
+    // Copied by another process: what somebody has open to write cannot be started.
+    let own = std::env::current_exe().unwrap();
+    assert!(Command::new("cp").arg(own).arg(&program).status().unwrap().success());
+    for umask in ["0", "027", "0277", "0377", "0777"] {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("umask {umask}; exec \"$0\" \"$@\"")).arg(&program);
+        command.args(["--exact", name, "--nocapture"]);
+        command.env(MARK, umask).env("TMPDIR", place.root()).current_dir(place.root());
+        if rustix::process::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && text.contains("1 passed"), "{umask}\n{text}\n{errors}");
+        assert!(!text.lines().any(|line| line == "0"), "{umask}: root is not bound by it");
     }
+}
+
+/// A name that became a link to somebody's directory between the two steps is not followed; here
+/// it is one from the beginning.
+#[test]
+fn a_directory_is_not_made_through_a_link() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path("other")).unwrap();
+    let before = fs::metadata(scratch.path("other")).unwrap().permissions().mode();
+    for (target, link) in [("other", "link"), ("nowhere", "dangling")] {
+        symlink(target, scratch.path(link)).unwrap();
+        let error = RealStorage.make_dir(HERE, &scratch.path(link), 0o751).unwrap_err();
+        assert_eq!(error, OsError::new(OsError::EEXIST, "mkdir"));
+    }
+    assert_eq!(fs::metadata(scratch.path("other")).unwrap().permissions().mode(), before);
+    assert!(!scratch.path("nowhere").exists());
 }
 
 /// `O_EXCL`: what exists is not opened, a link counts as existing.
