@@ -130,7 +130,8 @@ def decode_header(data, number, kind):
     block = data[:BLOCK]
     if len(data) < 3 * BLOCK or len(data) % BLOCK or block[:8] != SEGMENT_MAGIC:
         raise corrupt(f"segment {number}: size or magic")
-    _, version, lowest, crc, its_kind, log, its_number, size, salt, lives = HEADER.unpack_from(block)
+    fields = HEADER.unpack_from(block)
+    _, version, lowest, crc, its_kind, log, its_number, size, salt, lives = fields
     if crc != crc32c(block[:12], block[16:]):
         raise corrupt(f"segment {number}: header")
     if lowest > VERSION:
