@@ -8,6 +8,7 @@ import copy
 from collections import namedtuple
 
 from segment_format import BLOCK
+from segment_wal import decode_summary
 from segment_writer import Writer
 
 # First LSN, hard state, entries.
@@ -102,6 +103,22 @@ def truncated():
     end = log.close()
     entries = (b"1", b"2", b"3 again", b"4 once more", b"5")
     return log.names(), Found(Held(1, None, entries), end)
+
+
+@case
+def truncated_twice():
+    """One sealed segment with two truncates: the lower one is its cut, and points went with it."""
+    log = Writer("truncated-twice")
+    points = [(lsn, log.entries(b"%d" % lsn)) for lsn in range(1, 6)]
+    log.truncate(2)
+    points[2:] = [(3, log.entries(b"3 again", b"4 again"))]
+    log.truncate(3)
+    points.append((4, log.entries(b"4 once more")))
+    log.roll()
+    summary = bytes(log.files[1][-BLOCK + 40 :][: 32 + 12 * len(points)])
+    assert decode_summary(summary) == (1, 5, 3, points)
+    end = log.close()
+    return log.names(), Found(Held(1, None, (b"1", b"2", b"3 again", b"4 once more")), end)
 
 
 @case

@@ -154,3 +154,24 @@ def lsn_left_out():
     frame, _ = encode_frame(log.salts[1], log.chain, log.end, *fields)
     log.files[1][log.end : log.end + len(frame)] = frame
     return log.names(), "TIDEMARK_CORRUPT"
+
+
+@case
+def segment_of_another_log():
+    """A header, whole in itself, with the id of another log; all else agrees."""
+    log = three_segments("segment-of-another-log")
+    fields = (log.draw(16), b"wal", 2, log.size, log.salts[2])
+    log.files[2][:BLOCK] = encode_header(*fields)
+    return log.names(), "TIDEMARK_CORRUPT"
+
+
+@case
+def preamble_of_another_state():
+    """A link whose preamble has a hard state that the segment before does not lead to."""
+    log = Writer("preamble-of-another-state")
+    log.entries(b"one")
+    log.roll()
+    log.state.hard_state = b"from nowhere"
+    log.entries(b"two")
+    log.close()
+    return log.names(), "TIDEMARK_CORRUPT"
