@@ -306,7 +306,8 @@ class Opened:
         synced = max(frame.synced for frame in frames)
         # A mark in a block of its own says so of its start, where no frame ends.
         ends = (position(segment.number, frame.end) for frame in frames)
-        self.proven = max((end for end in ends if end <= synced), default=synced)
+        start = self.proven if self.runs else synced
+        self.proven = max((end for end in ends if end <= synced), default=start)
         self.runs.append((segment, frames))
         self.end = position(segment.number, frames[-1].end)
         self._look_behind(segment, frames[-1].end)
