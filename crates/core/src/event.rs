@@ -33,6 +33,12 @@ pub enum Event {
         /// What happened.
         error: Error,
     },
+    /// There is no room for what was to be written; nothing is lost, and work goes on as soon as
+    /// there is some.
+    NoSpace {
+        /// What happened.
+        error: Error,
+    },
     /// The medium took longer than a second to sync.
     SlowSync {
         /// How long it took.

@@ -22,7 +22,9 @@ pub mod metrics;
 mod path;
 pub mod poison;
 pub mod registry;
+pub mod segment;
 mod temporary;
+pub mod wal;
 
 pub use error::{Error, ErrorKind, Result};
 pub use tidemark_storage::{LockMode, RealStorage, Storage};

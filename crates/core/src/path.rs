@@ -68,15 +68,70 @@ impl RealPath {
     }
 }
 
-/// Refuses what can never be a file's path.
-fn check(path: &Path) -> Result<()> {
+/// A directory that belongs to a store, by its real path.
+#[derive(Clone, Debug)]
+pub(crate) struct RealDirectory {
+    /// The directory.
+    pub(crate) path: PathBuf,
+    /// What makes it the same one.
+    pub(crate) id: StoreId,
+}
+
+impl RealDirectory {
+    /// Mode of a directory that is made, whatever the umask.
+    const MODE: u32 = 0o700;
+
+    /// Resolves a path to a directory; makes it, durably, if asked and its parent exists.
+    pub(crate) fn resolve(storage: &dyn Storage, path: &Path, create: bool) -> Result<Self> {
+        check_bytes(path, "a directory")?;
+        let site = Site::OpenResolve;
+        let failed = |os| Error::os("find the directory", path, os);
+        match storage.stat(site, path) {
+            Ok(stat) if stat.kind == FileKind::Directory => {}
+            Ok(_) => {
+                let message = format!("{} is not a directory; name one", path.display());
+                return Err(Error::invalid_argument(message).at(path));
+            }
+            Err(os) if os.is_not_found() && create => Self::make(storage, path)?,
+            Err(os) => return Err(failed(os)),
+        }
+        let path = storage.real_path(site, path).map_err(failed)?;
+        let directory = storage.stat(site, &path).map_err(failed)?.id;
+        Ok(Self { path, id: StoreId { directory, name: OsString::new() } })
+    }
+
+    fn make(storage: &dyn Storage, path: &Path) -> Result<()> {
+        let failed = |os| Error::os("make the directory", path, os);
+        match storage.make_dir(Site::DirectoryMake, path, Self::MODE) {
+            Ok(()) => {}
+            // Somebody else was faster.
+            Err(os) if os.errno == OsError::EEXIST => {}
+            Err(os) => return Err(failed(os)),
+        }
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        storage.sync_dir(Site::DirectoryMake, parent).map_err(failed)
+    }
+}
+
+/// Refuses what no path can be.
+fn check_bytes(path: &Path, what: &str) -> Result<()> {
     let bytes = path.as_os_str().as_bytes();
     if bytes.is_empty() {
-        return Err(Error::invalid_argument("the path is empty; name a file"));
+        return Err(Error::invalid_argument(format!("the path is empty; name {what}")));
     }
     if bytes.contains(&0) {
         return Err(Error::invalid_argument("the path contains a NUL character"));
     }
+    Ok(())
+}
+
+/// Refuses what can never be a file's path.
+fn check(path: &Path) -> Result<()> {
+    check_bytes(path, "a file")?;
+    let bytes = path.as_os_str().as_bytes();
     // The path type forgets a last dot, with which the system follows a directory only.
     if bytes.ends_with(b"/") || bytes.ends_with(b"/.") || path.file_name().is_none() {
         return Err(not_a_file(path));

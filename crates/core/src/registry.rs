@@ -34,6 +34,24 @@ impl<I> Default for Registry<I> {
 }
 
 impl<I> Registry<I> {
+    /// Uses the open instance, if there is one and `attach` accepts it.
+    ///
+    /// # Errors
+    /// Whatever `attach` answers.
+    pub fn find<H>(
+        &self,
+        id: &StoreId,
+        attach: impl FnOnce(&Arc<I>) -> Result<Option<H>>,
+    ) -> Result<Option<H>> {
+        let slot = {
+            let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.get(id).map(Arc::clone)
+        };
+        let Some(slot) = slot else { return Ok(None) };
+        let open = slot.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        open.map_or(Ok(None), |open| attach(&open))
+    }
+
     /// Uses the open instance if `attach` accepts it, else makes one. Two callers for the same
     /// store take turns; callers for different ones do not wait for each other.
     ///

@@ -71,7 +71,8 @@ impl Temporary {
         Ok(locked && file.stat(Site::TempLock).map_err(failed)?.link_count > 0)
     }
 
-    fn file(&self) -> Result<&dyn File> {
+    /// The file, to fill it in another way than by [`Temporary::write`].
+    pub(crate) fn file(&self) -> Result<&dyn File> {
         self.file.as_deref().ok_or_else(Error::closed)
     }
 
@@ -140,11 +141,17 @@ impl Drop for Temporary {
 }
 
 fn random_name(storage: &dyn Storage) -> Result<String> {
-    let mut random = [0; 16];
-    storage.random(Site::TempName, &mut random).map_err(|os| {
+    let random: [u8; 16] = random(storage, Site::TempName)?;
+    Ok(format!("{PREFIX}{:032x}{SUFFIX}", u128::from_le_bytes(random)))
+}
+
+/// Draws random bytes.
+pub(crate) fn random<const N: usize>(storage: &dyn Storage, site: Site) -> Result<[u8; N]> {
+    let mut random = [0; N];
+    storage.random(site, &mut random).map_err(|os| {
         Error::new(ErrorKind::Io, format!("the system gives no randomness: {os}")).caused_by(os)
     })?;
-    Ok(format!("{PREFIX}{:032x}{SUFFIX}", u128::from_le_bytes(random)))
+    Ok(random)
 }
 
 /// What a sweep saw.

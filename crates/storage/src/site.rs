@@ -39,6 +39,25 @@ sites! {
 
     /// Opening a directory that will be synced.
     DirectoryOpen,
+    /// Making the directory of a store, and syncing its parent.
+    DirectoryMake,
+
+    /// Opening or making the page on which a log's writer tells how far it is.
+    StateOpen,
+    /// Mapping that page.
+    StateMap,
+    /// Locking it, as its writer.
+    StateLock,
+    /// Looking whether it has a writer.
+    StateProbe,
+    /// Telling something on it.
+    StateStore,
+    /// Reading what is told on it.
+    StateLoad,
+    /// Waking those who wait for it.
+    StateWake,
+    /// Waiting for it.
+    StateWait,
 
     /// Drawing a temporary name.
     TempName,
@@ -91,6 +110,76 @@ sites! {
     AtomicRename,
     /// Syncing the directory after that.
     AtomicSyncDir,
+
+    /// Listing the directory of a log.
+    SegmentList,
+    /// Syncing the directory of a log, before the names in it are believed.
+    SegmentListSync,
+    /// Opening a segment.
+    SegmentOpen,
+    /// Locking a segment, so that nobody recycles it, or trying whether somebody has.
+    SegmentLock,
+    /// Comparing an open segment with its path.
+    SegmentVerify,
+    /// Mapping a segment.
+    SegmentMap,
+    /// Reading a segment.
+    SegmentRead,
+    /// Writing the blocks of staged frames.
+    SegmentWrite,
+    /// Syncing a segment.
+    SegmentSync,
+    /// Writing a segment's seal.
+    SegmentSeal,
+    /// Syncing a segment's seal, and all that lies before it.
+    SegmentSealSync,
+    /// Drawing the id of a log, a salt or a nonce.
+    SegmentRandom,
+
+    /// Looking for a spare file, or at one.
+    PrepareSpare,
+    /// Making the blocks of a new segment exist.
+    PrepareFill,
+    /// Writing the header of a prepared segment.
+    PrepareHeader,
+    /// Syncing a prepared segment, before it gets its name.
+    PrepareSync,
+    /// Giving a prepared segment its name.
+    PrepareRename,
+    /// Syncing the directory after that.
+    PrepareSyncDir,
+    /// Taking the name of a prepared segment away again, because it may not last.
+    PrepareUndo,
+    /// Copying unproven frames into a new segment.
+    RecoverWrite,
+    /// Syncing that segment, before it gets its name.
+    RecoverSync,
+    /// Giving it the name: the commit point of a recovery.
+    RecoverRename,
+    /// Syncing the directory after that.
+    RecoverSyncDir,
+    /// Writing the seal of the segment that a recovery left.
+    RecoverSeal,
+    /// Cutting that segment behind its seal.
+    RecoverTrim,
+    /// Syncing both.
+    RecoverTrimSync,
+    /// Removing what no recovery believes: spares and prepared segments.
+    RecoverRemove,
+    /// Making the quarantine's directory, or listing it.
+    TailQuarantine,
+    /// Syncing a file in quarantine.
+    TailQuarantineSync,
+    /// Giving it its name.
+    TailQuarantineRename,
+    /// Syncing the quarantine's directory.
+    TailQuarantineSyncDir,
+    /// Making a spare of a segment that is no longer needed.
+    RecycleRename,
+    /// Removing a segment that is no longer needed.
+    RecycleRemove,
+    /// Syncing the directory after that.
+    RecycleSyncDir,
 
     /// What a test does to the disk itself.
     Test,

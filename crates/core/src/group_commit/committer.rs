@@ -41,9 +41,7 @@ fn serve<E: Engine>(shared: &Arc<Shared<E::Op, E::Output>>, mut engine: E) {
             Next::Closed => {
                 engine.finish(&mut outbox);
                 outbox.send();
-                if shared.may_exit() {
-                    return;
-                }
+                return;
             }
         }
         outbox.send();

@@ -52,6 +52,20 @@ pub fn commit_inline<E: Engine>(
     Ok(results.into_iter().map(|settled| settled.result).collect())
 }
 
+/// Has the engine do what is due, though nothing is queued; true if anything was.
+pub fn due_inline<E: Engine>(engine: &mut E) -> bool {
+    let due = engine.due().is_some();
+    if due {
+        engine.on_due(&mut Outbox::new(|_| ()));
+    }
+    due
+}
+
+/// Has the engine finish, as when nobody uses its queue any more.
+pub fn finish_inline<E: Engine>(mut engine: E) {
+    engine.finish(&mut Outbox::new(|_| ()));
+}
+
 struct Ledger<T, F> {
     results: Mutex<Vec<Settled<T>>>,
     on_settled: F,

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use tidemark_storage::Storage;
 
-pub use self::inline::commit_inline;
+pub use self::inline::{commit_inline, due_inline, finish_inline};
 pub use self::outbox::{Blocking, Outbox, Pending, Receipt, Settled, Sink, Ticket};
 use self::queue::Shared;
 pub use self::queue::{CommitMetrics, LockWait};
@@ -80,7 +80,7 @@ pub trait Engine: Send + 'static {
     fn on_due(&mut self, _outbox: &mut Outbox<Self::Output>) {}
 
     /// Called when nobody uses the queue any more and it is empty: settle what was kept. The thread
-    /// ends next, unless somebody opens the store again at that moment.
+    /// ends next; nobody can attach any more.
     fn finish(&mut self, _outbox: &mut Outbox<Self::Output>) {}
 }
 
@@ -220,6 +220,12 @@ impl<Op: Send + 'static, T: Send + 'static> GroupCommit<Op, T> {
     /// ended and dropped the engine, or at once if others use it or it waits for a lock.
     pub fn detach(&self, done: impl FnOnce() + Send + 'static) {
         self.shared.detach(Box::new(done));
+    }
+
+    /// Whether anybody has it open.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.shared.is_used()
     }
 
     /// What this path counts.

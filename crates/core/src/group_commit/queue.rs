@@ -106,7 +106,7 @@ pub(super) enum Next<C> {
     Work(C),
     /// The engine asked to be called now.
     Due,
-    /// Closed, and nothing is queued.
+    /// Closed, and nothing is queued: the thread ends.
     Closed,
 }
 
@@ -234,7 +234,11 @@ impl<Op, T> Shared<Op, T> {
                 Some(first) if queue.woken || queue.users == 0 => {
                     return Next::Work(claim(&first.op));
                 }
-                None if queue.users == 0 => return Next::Closed,
+                None if queue.users == 0 => {
+                    // From here on nobody can attach: what the engine finishes stays finished.
+                    queue.exited = true;
+                    return Next::Closed;
+                }
                 _ => {}
             }
             queue = match due {
@@ -347,15 +351,6 @@ impl<Op, T> Shared<Op, T> {
         }
     }
 
-    /// Ends the thread unless somebody attached meanwhile. The caller has dropped the engine if it
-    /// must not outlive the exit.
-    pub(super) fn may_exit(&self) -> bool {
-        let mut queue = self.lock();
-        let ends = queue.users == 0 && queue.pending.is_empty();
-        queue.exited = ends;
-        ends
-    }
-
     /// Marks the thread as ended after a panic: nothing will be taken from the queue again, and
     /// nobody waits for it any longer.
     pub(super) fn abandon(&self) {
@@ -375,6 +370,11 @@ impl<Op, T> Shared<Op, T> {
         let told = mem::take(&mut self.lock().on_exit);
         self.watch.notify_one();
         told.into_iter().for_each(call);
+    }
+
+    /// Whether anybody has it open.
+    pub(super) fn is_used(&self) -> bool {
+        self.lock().users > 0
     }
 
     pub(super) fn depth(&self) -> (usize, usize) {

@@ -1,0 +1,292 @@
+//! One segment file that is open: its header is checked, its name leads to it.
+//!
+//! Every holder has a shared lock on it, so that nobody recycles it under them (SG-7).
+
+use std::path::{Path, PathBuf};
+
+use tidemark_storage::{File, FileKind, LockMode, Map, Open, OsError, Site, Storage};
+
+use super::format::{
+    BLOCK, FRAME_HEADER, FRAME_HEADER_BYTES, FrameHeader, Header, HeaderDefect, Link, Reason, Seal,
+    block_up,
+};
+use super::frame::Frame;
+use super::{BLOCK_BYTES, FIRST_OFFSET, Io, Position};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How often a path is looked at again whose file was replaced while it was opened.
+const ATTEMPTS_MAX: usize = 8;
+/// The smallest file: one that a recovery cut has a block of frames at least.
+const FILE_BYTES_MIN: u64 = 3 * BLOCK as u64;
+
+/// An open segment.
+#[derive(Debug)]
+pub struct Segment {
+    header: Header,
+    path: PathBuf,
+    size_bytes: u32,
+    file: Box<dyn File>,
+    map: Option<Box<dyn Map>>,
+}
+
+/// Damage at an offset of a file.
+pub(super) fn corrupt(path: &Path, offset: u32, reason: &str) -> Error {
+    let message = format!("{} is damaged at offset {offset}: {reason}", path.display());
+    Error::new(ErrorKind::Corrupt, message).at(path).at_offset(u64::from(offset))
+}
+
+/// The name of a segment's file.
+pub(super) fn file_name(number: u32) -> String {
+    format!("{number:08x}.segment")
+}
+
+impl Segment {
+    /// Opens the segment that has this number's name, and checks its header.
+    pub(super) fn open(
+        storage: &dyn Storage,
+        directory: &Path,
+        number: u32,
+        io: Io,
+        how: Open,
+    ) -> Result<Self> {
+        let path = directory.join(file_name(number));
+        for _ in 0..ATTEMPTS_MAX {
+            let failed = |os| Error::os("open", &path, os);
+            let file = storage.open(Site::SegmentOpen, &path, how).map_err(failed)?;
+            let stat = file.stat(Site::SegmentOpen).map_err(failed)?;
+            if stat.kind != FileKind::Regular {
+                return Err(corrupt(&path, 0, "it is not a regular file"));
+            }
+            file.lock(Site::SegmentLock, LockMode::Shared).map_err(failed)?;
+            let named = storage.stat_link(Site::SegmentVerify, &path).map_err(failed)?;
+            if named.id == stat.id {
+                let segment = Self::read(path, file, io)?;
+                if segment.number() != number {
+                    let reason = "its header has another number than its name";
+                    return Err(corrupt(&segment.path, 0, reason));
+                }
+                return Ok(segment);
+            }
+        }
+        let message = format!("{} is replaced again and again", path.display());
+        Err(Error::new(ErrorKind::Io, message).at(&path))
+    }
+
+    fn read(path: PathBuf, file: Box<dyn File>, io: Io) -> Result<Self> {
+        let stat = file.stat(Site::SegmentOpen).map_err(|os| Error::os("look at", &path, os))?;
+        if stat.link_count != 1 {
+            return Err(corrupt(&path, 0, "the file has another name, too"));
+        }
+        let size_bytes = u32::try_from(stat.size_bytes)
+            .ok()
+            .filter(|size| stat.size_bytes >= FILE_BYTES_MIN && size.is_multiple_of(BLOCK_BYTES));
+        let size_bytes =
+            size_bytes.ok_or_else(|| corrupt(&path, 0, "the file has no segment's size"))?;
+        let mut block = [0; BLOCK];
+        let count = file
+            .read_full(Site::SegmentRead, &mut block, 0)
+            .map_err(|os| Error::os("read", &path, os))?;
+        if count < BLOCK {
+            return Err(corrupt(&path, 0, "the file is cut off"));
+        }
+        let header = Header::decode(&block).map_err(|defect| match defect {
+            HeaderDefect::Damaged(reason) => corrupt(&path, 0, reason),
+            HeaderDefect::TooNew(version) => {
+                let message = format!(
+                    "{} needs a program that knows version {version} of its format",
+                    path.display()
+                );
+                Error::new(ErrorKind::UnsupportedFileVersion, message).at(&path)
+            }
+        })?;
+        if size_bytes > header.size_bytes {
+            return Err(corrupt(&path, 0, "the file is larger than its header says"));
+        }
+        Self::new(header, path, size_bytes, file, io)
+    }
+
+    /// Takes a file whose header was just written, or read.
+    pub(super) fn new(
+        header: Header,
+        path: PathBuf,
+        size_bytes: u32,
+        file: Box<dyn File>,
+        io: Io,
+    ) -> Result<Self> {
+        let map = (io == Io::Mapped).then(|| file.map(Site::SegmentMap, size_bytes as usize));
+        let map = map.transpose().map_err(|os| Error::os("map", &path, os))?;
+        Ok(Self { header, path, size_bytes, file, map })
+    }
+
+    /// The number of the segment.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.header.number
+    }
+
+    /// The size of the file.
+    #[must_use]
+    pub const fn size_bytes(&self) -> u32 {
+        self.size_bytes
+    }
+
+    /// The offset of the seal's block: no frame reaches beyond it.
+    #[must_use]
+    pub const fn frames_end(&self) -> u32 {
+        self.size_bytes - BLOCK_BYTES
+    }
+
+    /// Where the file is, or was when it was opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(super) const fn salt(&self) -> u64 {
+        self.header.salt
+    }
+
+    pub(super) fn file(&self) -> &dyn File {
+        self.file.as_ref()
+    }
+
+    /// Damage at an offset of this segment.
+    pub(super) fn corrupt(&self, offset: u32, reason: Reason) -> Error {
+        corrupt(&self.path, offset, reason)
+    }
+
+    /// Fails unless the file has the size that its header tells: so it is with every segment but
+    /// one that a recovery cut, which is sealed.
+    pub(super) fn check_whole(&self) -> Result<()> {
+        if self.size_bytes == self.header.size_bytes {
+            Ok(())
+        } else {
+            Err(self.corrupt(self.size_bytes, "the file is cut off"))
+        }
+    }
+
+    /// Copies bytes out, all of them.
+    pub(super) fn read_into(&self, into: &mut [u8], offset: u32) -> Result<()> {
+        let failed = |os: OsError| Error::os("read", &self.path, os).at_offset(u64::from(offset));
+        if let Some(map) = &self.map {
+            return map.read(Site::SegmentRead, offset as usize, into).map_err(failed);
+        }
+        let count = self.file.read_full(Site::SegmentRead, into, u64::from(offset));
+        if count.map_err(failed)? < into.len() {
+            return Err(self.corrupt(offset, "the file is cut off"));
+        }
+        Ok(())
+    }
+
+    /// Writes whole blocks, in one call.
+    pub(super) fn write_blocks(&self, site: Site, bytes: &[u8], offset: u32) -> Result<()> {
+        debug_assert!(bytes.len().is_multiple_of(BLOCK), "SG-10: whole blocks are written");
+        let written = match &self.map {
+            Some(map) => map.write(site, offset as usize, bytes),
+            None => self.file.write_all(site, bytes, u64::from(offset)),
+        };
+        written.map_err(|os| Error::os("write", &self.path, os).at_offset(u64::from(offset)))
+    }
+
+    /// Whether this is the same segment, and not another one that got its number.
+    #[must_use]
+    pub fn is_same_life(&self, other: &Self) -> bool {
+        self.number() == other.number() && self.salt() == other.salt()
+    }
+
+    /// Brings what was written to the medium. A failure is final.
+    pub(super) fn sync(&self, site: Site) -> Result<()> {
+        let synced = match &self.map {
+            Some(map) => map.sync(site),
+            None => self.file.sync_data(site),
+        };
+        synced.map_err(|os| Error::os("sync", &self.path, os).indeterminate())
+    }
+
+    /// The header of the frame at an offset, without its body: the same checks, as far as they go.
+    ///
+    /// # Errors
+    /// `TIDEMARK_CORRUPT` if there is none; `TIDEMARK_IO`.
+    pub fn read_header(&self, offset: u32) -> Result<FrameHeader> {
+        self.try_header(offset)?.map_err(|reason| self.corrupt(offset, reason))
+    }
+
+    fn try_header(&self, offset: u32) -> Result<Result<FrameHeader, Reason>> {
+        if offset > self.frames_end() - FRAME_HEADER_BYTES {
+            return Ok(Err("there is no room for a frame"));
+        }
+        let mut bytes = [0; FRAME_HEADER];
+        self.read_into(&mut bytes, offset)?;
+        let start = Position::new(self.number(), offset);
+        Ok(FrameHeader::decode(&bytes, self.salt(), start, self.frames_end()))
+    }
+
+    /// The frame at an offset. All of it is checked but its chain: what lies below a published
+    /// position is part of the log.
+    ///
+    /// # Errors
+    /// `TIDEMARK_CORRUPT` with path and offset; `TIDEMARK_IO`.
+    pub fn read_frame(&self, offset: u32) -> Result<Frame> {
+        self.try_frame(offset)?.map_err(|reason| self.corrupt(offset, reason))
+    }
+
+    fn try_frame(&self, offset: u32) -> Result<Result<Frame, Reason>> {
+        if offset > self.frames_end() - FRAME_HEADER_BYTES {
+            return Ok(Err("there is no room for a frame"));
+        }
+        // A frame of up to a block ends with the block at the latest: one read gets it.
+        let block_end = block_up(offset + FRAME_HEADER_BYTES).min(self.frames_end());
+        let mut bytes = vec![0; (block_end - offset) as usize];
+        self.read_into(&mut bytes, offset)?;
+        let start = Position::new(self.number(), offset);
+        let header = match FrameHeader::decode(&bytes, self.salt(), start, self.frames_end()) {
+            Ok(header) => header,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let read = bytes.len();
+        bytes.resize(header.frame_bytes() as usize, 0);
+        if let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            self.read_into(rest, block_end)?;
+        }
+        Ok(Frame::check(header, bytes))
+    }
+
+    /// Where the frame after one that ends at `end` starts: there, or at the next block. There
+    /// must be one: ask only for an end below a published position.
+    ///
+    /// # Errors
+    /// `TIDEMARK_CORRUPT` if there is none; `TIDEMARK_IO`.
+    pub fn next_offset(&self, end: u32) -> Result<u32> {
+        let here = self.try_header(end)?;
+        let next = block_up(end);
+        let reason = match here {
+            Ok(_) => return Ok(end),
+            Err(_) if next != end && self.try_header(next)?.is_ok() => return Ok(next),
+            Err(reason) => reason,
+        };
+        Err(self.corrupt(end, reason))
+    }
+
+    /// The first frame, if the segment is begun; what is wrong with it, if it is not.
+    pub(super) fn link(&self) -> Result<Result<(Link, Vec<u8>), Reason>> {
+        let frame = match self.try_frame(FIRST_OFFSET)? {
+            Ok(frame) => frame,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        Ok(frame.as_link().and_then(|(link, preamble)| {
+            let follows = frame.follows(link.chain, self.salt());
+            if follows { Ok((link, preamble.to_vec())) } else { Err("the link's chain is broken") }
+        }))
+    }
+
+    /// The seal, if there is a valid one.
+    pub(super) fn seal(&self) -> Result<Result<Seal, Reason>> {
+        let mut block = [0; BLOCK];
+        self.read_into(&mut block, self.frames_end())?;
+        Ok(Seal::decode(&block, self.salt(), self.number(), self.frames_end()))
+    }
+}

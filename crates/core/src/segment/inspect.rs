@@ -1,0 +1,146 @@
+//! Opening a log to read only, beside a living writer or without one: nothing is changed.
+//!
+//! The writer may roll, purge and recover meanwhile. What then looks like damage is looked at
+//! again; only what stays is reported.
+
+use std::sync::Arc;
+
+use super::cursor::Cursor;
+use super::log::Log;
+use super::place::Place;
+use super::report::Report;
+use super::scan::{self, Begun, Scanned};
+use super::{FIRST_OFFSET, Position, Replay};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How often a log is looked at again that changes under its reader.
+const ATTEMPTS_MAX: usize = 8;
+
+/// A log that was opened to read.
+#[derive(Debug)]
+pub struct Inspected<R> {
+    /// The directory.
+    pub log: Log,
+    /// What the user made of it.
+    pub replay: R,
+    /// Behind what was replayed. A link that comes out of it has the preamble as its record 1.
+    pub cursor: Cursor,
+    /// What was found.
+    pub report: Report,
+}
+
+pub(super) fn inspect<R: Replay>(
+    place: &Place,
+    limit: Option<Position>,
+    mut make: impl FnMut() -> R,
+) -> Result<Inspected<R>> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let before = place.list()?.segments;
+        match look(place, &before, limit, make()) {
+            Err(error) if attempt < ATTEMPTS_MAX && may_pass(&error) => {
+                // Without a change of the names, what failed was no race with a purge or a roll;
+                // it may still be one with a write into the segment that was active.
+                if place.list()?.segments == before && attempt > 1 {
+                    return Err(error);
+                }
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Whether a failure may be due to a writer who is at work.
+fn may_pass(error: &Error) -> bool {
+    let gone = error.os_error().is_some_and(|os| os.is_not_found());
+    gone || matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Expired)
+}
+
+fn look<R: Replay>(
+    place: &Place,
+    numbers: &[u32],
+    limit: Option<Position>,
+    mut replay: R,
+) -> Result<Inspected<R>> {
+    // A segment at whose start the limit lies may not be begun, even if it is: not read.
+    let wanted: Vec<u32> = match limit {
+        Some(limit) => numbers.iter().copied().filter(|it| *it <= limit.segment()).collect(),
+        None => numbers.to_vec(),
+    };
+    if wanted.is_empty() {
+        let (kind, message) = match limit {
+            Some(_) if !numbers.is_empty() => (ErrorKind::Expired, "is gone"),
+            _ => (ErrorKind::NotFound, "is no log"),
+        };
+        let message = format!("what was asked for in {} {message}", place.directory.display());
+        return Err(Error::new(kind, message).at(&place.directory));
+    }
+    let scanned = scan::scan(place, &wanted, &mut replay, &mut |_, _| Ok(()))?;
+    if let Some(limit) = limit
+        && wanted.last() != Some(&limit.segment())
+    {
+        return Err(place.missing(limit.segment()));
+    }
+    let mut report = Report::default();
+    let (cursor, log_id) = match scanned {
+        Scanned { active: Some(active), prepared } => {
+            let log_id = active.segment.header().log_id;
+            let own = active.segment.number();
+            let limit = match limit {
+                Some(limit) => limit,
+                None => proven(&active, &mut report)?,
+            };
+            report.proven = limit;
+            let cursor = if limit.segment() != own {
+                // The limit is the start of the segment that is only prepared.
+                let next = prepared.ok_or_else(|| place.missing(limit.segment()))?;
+                to_start_of(&active, &next, limit, &mut replay)?
+            } else if limit.offset() == FIRST_OFFSET {
+                let link = active.link;
+                Cursor::start(&active.segment).expecting(link.before, link.end, link.chain)
+            } else {
+                scan::begin(&active, &mut replay)?;
+                scan::replay_to(Cursor::start(&active.segment), limit, &mut replay)?
+            };
+            (cursor, log_id)
+        }
+        Scanned { active: None, prepared: Some(only) } => {
+            let start = Position::start_of(only.number());
+            report.proven = start;
+            if only.number() != 1 || limit.is_some_and(|limit| limit > start) {
+                return Err(only.corrupt(FIRST_OFFSET, "the segment is not begun"));
+            }
+            (Cursor::start(&only).expecting(0, 0, 0), only.header().log_id)
+        }
+        Scanned { .. } => return Err(place.missing(1)),
+    };
+    let log = Log::new(place.clone(), log_id, 0);
+    log.note_synced(report.proven);
+    Ok(Inspected { log, replay, cursor, report })
+}
+
+/// Up to where the log is proven, without a writer who says so.
+fn proven(active: &Begun, report: &mut Report) -> Result<Position> {
+    let extent = scan::measure(active)?;
+    report.scanned_bytes = u64::from(extent.valid_end() - FIRST_OFFSET);
+    report.closed = extent.mark_end.is_some() && extent.proven == extent.end;
+    scan::search_behind(&active.segment, extent.end, extent.valid_end())?;
+    Ok(Position::new(active.segment.number(), extent.proven))
+}
+
+/// A cursor at the start of a segment whose writer has not begun it.
+fn to_start_of(
+    active: &Begun,
+    next: &Arc<super::Segment>,
+    limit: Position,
+    replay: &mut dyn Replay,
+) -> Result<Cursor> {
+    if limit > Position::start_of(next.number()) {
+        return Err(next.corrupt(FIRST_OFFSET, "the segment is not begun"));
+    }
+    let segment = &active.segment;
+    let seal = segment.seal()?.map_err(|reason| segment.corrupt(segment.frames_end(), reason))?;
+    replay.complete(segment.number(), &active.preamble, &seal.summary)?;
+    Ok(Cursor::start(next).expecting(segment.number(), seal.end, seal.chain))
+}

@@ -1,0 +1,154 @@
+//! Making the files that become segments (SG-4, SG-5).
+//!
+//! ```text
+//! new file    temporary -> blocks -> header -> sync -> rename to NNNNNNNN.segment -> directory sync
+//! spare       header with a new salt -> sync -> rename -> directory sync
+//! ```
+//!
+//! Recovery: a temporary that nobody holds is swept; a prepared segment is not believed by the
+//! next process, but becomes a spare again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tidemark_storage::{File, FileKind, LockMode, Open, Site};
+
+use super::file::Segment;
+use super::format::Header;
+use super::log::Log;
+use super::place::Place;
+use crate::error::{Error, Result};
+use crate::temporary::Temporary;
+
+/// Permission bits of every file of a log.
+pub(super) const FILE_MODE: u32 = 0o600;
+
+/// A file without a segment's name, filled, with its header; not synced.
+pub(super) struct Blank {
+    pub(super) temporary: Temporary,
+    pub(super) header: Header,
+}
+
+impl Blank {
+    /// Makes one of this size.
+    pub(super) fn make(log: &Log, number: u32, size_bytes: u32) -> Result<Self> {
+        let place = log.place();
+        let header = header(log, number, size_bytes, false)?;
+        let temporary = Temporary::create(&place.storage, &place.directory, FILE_MODE)?;
+        let failed = |os| Error::os("make room for a segment in", &place.directory, os);
+        let file = temporary.file()?;
+        let size = u64::from(size_bytes);
+        if place.options.prefill {
+            file.allocate(Site::PrepareFill, 0, size).map_err(failed)?;
+        }
+        // Also where the blocks exist: they may reach beyond, or end before, what was asked for.
+        file.set_len(Site::PrepareFill, size).map_err(failed)?;
+        file.write_all(Site::PrepareHeader, &header.encode(), 0).map_err(failed)?;
+        Ok(Self { temporary, header })
+    }
+
+    /// Gives it its name. A failure is indeterminate unless it certainly did nothing.
+    pub(super) fn name(self, log: &Log, site: Site) -> Result<Segment> {
+        let place = log.place();
+        let path = place.path_of(self.header.number);
+        let file = self.temporary.rename(site, &path)?;
+        adopt(place, self.header, &path, file)
+    }
+}
+
+/// The header of a new life.
+fn header(log: &Log, number: u32, size_bytes: u32, recycled: bool) -> Result<Header> {
+    let (kind, log_id, salt) = (log.place().options.kind, log.log_id(), log.place().salt()?);
+    Ok(Header { kind, log_id, number, size_bytes, salt, recycled })
+}
+
+/// Makes an open segment of a file that just got its name.
+fn adopt(place: &Place, header: Header, path: &Path, file: Box<dyn File>) -> Result<Segment> {
+    file.lock(Site::SegmentLock, LockMode::Shared).map_err(|os| Error::os("lock", path, os))?;
+    Segment::new(header, path.to_owned(), header.size_bytes, file, place.options.io)
+}
+
+impl Log {
+    /// Prepares the segment with this number, which follows the newest one: of a spare, or as a
+    /// new file. One that is there already is given at once. The caller holds the log's lock.
+    ///
+    /// # Durability
+    /// On success the segment, empty, survives a power cut.
+    ///
+    /// # Errors
+    /// `TIDEMARK_NO_SPACE`, `TIDEMARK_IO`: nothing is left behind, and it may be tried again.
+    pub fn prepare(&self, number: u32) -> Result<Arc<Segment>> {
+        let _work = self.lock_work();
+        if let Some(segment) = self.prepared(number) {
+            return Ok(segment);
+        }
+        let segment = match self.prepared_by_another(number)? {
+            Some(segment) => segment,
+            None => match self.of_a_spare(number)? {
+                Some(segment) => segment,
+                None => self.of_a_new_file(number)?,
+            },
+        };
+        if let Err(error) = self.place().sync_names(Site::PrepareSyncDir) {
+            // A name that may not last must not be found by a later call, which would believe it.
+            self.place().remove(Site::PrepareUndo, segment.path())?;
+            return Err(error);
+        }
+        let segment = Arc::new(segment);
+        self.set_prepared(&segment);
+        Ok(segment)
+    }
+
+    /// A segment that another process has prepared in its turn.
+    fn prepared_by_another(&self, number: u32) -> Result<Option<Segment>> {
+        let place = self.place();
+        match place.storage.stat_link(Site::PrepareSpare, &place.path_of(number)) {
+            Err(os) if os.is_not_found() => return Ok(None),
+            Err(os) => return Err(Error::os("look at", &place.path_of(number), os)),
+            Ok(_) => {}
+        }
+        let segment = place.open(number)?;
+        segment.check_whole()?;
+        if segment.header().log_id != self.log_id() {
+            return Err(segment.corrupt(0, "it is of another log"));
+        }
+        Ok(Some(segment))
+    }
+
+    fn of_a_new_file(&self, number: u32) -> Result<Segment> {
+        let blank = Blank::make(self, number, self.place().options.segment_bytes)?;
+        blank.temporary.sync(Site::PrepareSync)?;
+        blank.name(self, Site::PrepareRename)
+    }
+
+    /// Takes the first spare that will do. What is wrong with one of them is no reason to fail.
+    fn of_a_spare(&self, number: u32) -> Result<Option<Segment>> {
+        let place = self.place();
+        for spare in place.list()?.spares {
+            let size_bytes = place.options.segment_bytes;
+            let Some(file) = open_spare(place, &spare, size_bytes) else { continue };
+            let failed = |os| Error::os("prepare the spare", &spare, os);
+            let header = header(self, number, size_bytes, true)?;
+            file.write_all(Site::PrepareHeader, &header.encode(), 0).map_err(failed)?;
+            file.sync_all(Site::PrepareSync).map_err(failed)?;
+            let path = place.path_of(number);
+            place
+                .storage
+                .rename(Site::PrepareRename, &spare, &path)
+                .map_err(|os| Error::os("give its name to", &path, os))?;
+            return adopt(place, header, &path, file).map(Some);
+        }
+        Ok(None)
+    }
+}
+
+/// Opens a spare that is a file of ours alone, of the right size, and that nobody reads.
+fn open_spare(place: &Place, path: &Path, size_bytes: u32) -> Option<Box<dyn File>> {
+    let file = place.storage.open(Site::PrepareSpare, path, Open::READ_WRITE).ok()?;
+    let stat = file.stat(Site::PrepareSpare).ok()?;
+    let fits = stat.kind == FileKind::Regular
+        && stat.link_count == 1
+        && stat.size_bytes == u64::from(size_bytes);
+    let alone = fits && file.try_lock(Site::SegmentLock, LockMode::Exclusive).ok()?;
+    alone.then_some(file)
+}

@@ -1,0 +1,69 @@
+//! Keeping the bytes that a recovery cuts off (SG-9).
+//!
+//! ```text
+//! quarantine/<segment, 8 hex>-<offset, 8 hex>-<salt, 16 hex>.tail
+//! ```
+//!
+//! The name tells where the bytes were, in which life of the file: a recovery that is done again
+//! writes the same file again.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use tidemark_storage::{OsError, Site};
+
+use super::file::Segment;
+use super::place::Place;
+use super::prepare::FILE_MODE;
+use crate::error::{Error, ErrorKind, Result};
+use crate::temporary::{self, Temporary};
+
+const DIRECTORY: &str = "quarantine";
+const DIRECTORY_MODE: u32 = 0o700;
+/// Files that quarantine takes; whoever lets more accumulate has another problem.
+const FILES_MAX: usize = 16;
+
+/// Copies the bytes `from..to` of a segment into quarantine, durably.
+pub(super) fn keep(place: &Place, segment: &Segment, from: u32, to: u32) -> Result<PathBuf> {
+    let directory = place.directory.join(DIRECTORY);
+    match place.storage.make_dir(Site::TailQuarantine, &directory, DIRECTORY_MODE) {
+        Err(os) if os.errno != OsError::EEXIST => {
+            return Err(Error::os("make the directory", &directory, os));
+        }
+        _ => place.sync_names(Site::TailQuarantine)?,
+    }
+    temporary::sweep(place.storage.as_ref(), &directory);
+    let name = format!("{:08x}-{from:08x}-{:016x}.tail", segment.number(), segment.salt());
+    check_room(place, &directory, &name)?;
+    let mut bytes = vec![0; to.saturating_sub(from) as usize];
+    segment.read_into(&mut bytes, from)?;
+    let temporary = Temporary::create(&place.storage, &directory, FILE_MODE)?;
+    temporary.write(&bytes)?;
+    temporary.sync(Site::TailQuarantineSync)?;
+    let path = directory.join(name);
+    drop(temporary.rename(Site::TailQuarantineRename, &path)?);
+    place
+        .storage
+        .sync_dir(Site::TailQuarantineSyncDir, &directory)
+        .map_err(|os| Error::os("sync the directory", &directory, os))?;
+    Ok(path)
+}
+
+/// Fails if there is no room for one more file.
+fn check_room(place: &Place, directory: &Path, name: &str) -> Result<()> {
+    let mut names = place
+        .storage
+        .read_dir(Site::TailQuarantine, directory)
+        .map_err(|os| Error::os("list", directory, os))?;
+    names.retain(|name| !temporary::is_temporary(name));
+    if names.len() < FILES_MAX || names.contains(&OsString::from(name)) {
+        return Ok(());
+    }
+    let message = format!(
+        "a torn write cannot be cut off, because quarantine is full: look at the {} files in {}, \
+         and remove what you do not need",
+        names.len(),
+        directory.display()
+    );
+    Err(Error::new(ErrorKind::Corrupt, message).at(directory))
+}

@@ -1,0 +1,237 @@
+//! Frames that are made in memory, behind the tail block that they share (SG-10).
+//!
+//! The buffer begins at a block's start and holds what is known to be there; what it holds beyond
+//! what was written is staged. A frame is chained to the one before and numbered by its writer's
+//! nonce and counter when it is staged (SG-6).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::format::{
+    ALIGNMENT, BLOCK, FRAME_HEADER, FRAME_HEADER_BYTES, FrameHeader, Header, KIND_LINK, KIND_MARK,
+    Link, TABLE_ENTRY, block_down, block_up, frame_start, put,
+};
+use super::{BLOCK_BYTES, FIRST_OFFSET, Position, RESERVE_BYTES, RESERVE_FROM_BYTES, frame_bytes};
+
+/// What tells the frames of a writer from all others: drawn when the log is opened.
+#[derive(Debug)]
+pub(super) struct Identity {
+    nonce: u64,
+    counter: AtomicU64,
+}
+
+impl Identity {
+    pub(super) const fn new(nonce: u64) -> Self {
+        Self { nonce, counter: AtomicU64::new(0) }
+    }
+}
+
+/// The frames of one segment that are not written yet.
+#[derive(Debug)]
+pub(super) struct Staging {
+    number: u32,
+    salt: u64,
+    frames_end: u32,
+    reserve: u32,
+    identity: Arc<Identity>,
+    chain: u64,
+    synced: Position,
+    /// The block's start that the buffer begins at.
+    base: u32,
+    buffer: Vec<u8>,
+    /// Whether something was staged that there was no room for.
+    overflown: bool,
+}
+
+impl Staging {
+    /// Nothing, at the start of a segment.
+    pub(super) fn new(header: &Header, frames_end: u32, identity: &Arc<Identity>) -> Self {
+        let small = frames_end + BLOCK_BYTES < RESERVE_FROM_BYTES;
+        Self {
+            number: header.number,
+            salt: header.salt,
+            frames_end,
+            reserve: if small { BLOCK_BYTES } else { RESERVE_BYTES },
+            identity: Arc::clone(identity),
+            chain: 0,
+            synced: Position::start_of(header.number),
+            base: FIRST_OFFSET,
+            buffer: Vec::new(),
+            overflown: false,
+        }
+    }
+
+    /// Nothing, behind the frame that ends at `offset`; `tail` are the bytes of its block.
+    pub(super) fn behind(
+        mut self,
+        offset: u32,
+        chain: u64,
+        tail: Vec<u8>,
+        synced: Position,
+    ) -> Self {
+        self.base = block_down(offset);
+        self.buffer = tail;
+        self.buffer.resize((offset - self.base) as usize, 0);
+        self.chain = chain;
+        self.synced = synced;
+        self
+    }
+
+    /// Nothing, at the start of the segment that follows.
+    pub(super) fn next(&self, header: &Header, frames_end: u32) -> Self {
+        Self::new(header, frames_end, &self.identity)
+    }
+
+    pub(super) const fn synced(&self) -> Position {
+        self.synced
+    }
+
+    /// The end of what was staged.
+    pub(super) fn position(&self) -> Position {
+        Position::new(self.number, self.offset())
+    }
+
+    fn offset(&self) -> u32 {
+        // The buffer never grows beyond the segment: `stage` sees to it.
+        u32::try_from(self.buffer.len()).unwrap_or(u32::MAX).saturating_add(self.base)
+    }
+
+    pub(super) const fn chain(&self) -> u64 {
+        self.chain
+    }
+
+    /// The verified bytes of the block that the end lies in, if nothing else is staged.
+    pub(super) fn tail(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// How many bytes are kept in memory.
+    pub(super) const fn pending(&self) -> usize {
+        self.buffer.len()
+    }
+
+    pub(super) const fn is_overflown(&self) -> bool {
+        self.overflown
+    }
+
+    pub(super) const fn set_synced(&mut self, synced: Position) {
+        self.synced = synced;
+    }
+
+    /// The largest frame that fits before the reserve.
+    pub(super) fn room(&self) -> u32 {
+        let (offset, limit) = (self.offset(), self.frames_end - self.reserve);
+        let rest = block_up(offset) - offset;
+        let start = if rest < FRAME_HEADER_BYTES { offset + rest } else { offset };
+        limit.saturating_sub(start)
+    }
+
+    /// The largest frame that fits at all, and leaves room for a mark.
+    pub(super) fn room_with_reserve(&self) -> u32 {
+        let (offset, limit) = (self.offset(), self.frames_end - FRAME_HEADER_BYTES);
+        let next = block_up(offset);
+        let rest = next - offset;
+        let last_block = BLOCK_BYTES - FRAME_HEADER_BYTES;
+        match limit.checked_sub(next) {
+            // In the last block already.
+            None => limit.saturating_sub(offset),
+            // What does not fit into the rest of this block must fit into the last one.
+            Some(room) if room == last_block => last_block,
+            Some(room) if rest < FRAME_HEADER_BYTES => room,
+            Some(room) => room + rest,
+        }
+    }
+
+    /// Whether a mark fits.
+    pub(super) fn has_room_for_mark(&self) -> bool {
+        let start = frame_start(self.offset(), FRAME_HEADER_BYTES);
+        start <= self.frames_end - FRAME_HEADER_BYTES
+    }
+
+    /// Makes a frame; returns its end. Without room for it nothing is staged, and the writer is
+    /// done for: it was to look before.
+    pub(super) fn stage<'a, I>(&mut self, kind: u8, flags: u8, number: u64, records: I) -> Position
+    where
+        I: Iterator<Item = &'a [u8]> + Clone,
+    {
+        let (count, size) = records
+            .clone()
+            .fold((0_usize, 0_usize), |(count, size), it| (count + 1, size + it.len()));
+        if self.try_stage((kind, flags, number), count, size, records).is_none() {
+            self.overflown = true;
+        }
+        self.position()
+    }
+
+    fn try_stage<'a>(
+        &mut self,
+        (kind, flags, number): (u8, u8, u64),
+        count: usize,
+        size: usize,
+        records: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Option<()> {
+        let frame_bytes = frame_bytes(count, size)?;
+        let start = frame_start(self.offset(), frame_bytes);
+        start.checked_add(frame_bytes).filter(|end| *end <= self.frames_end)?;
+        let table_bytes = count * TABLE_ENTRY;
+        let at = (start - self.base) as usize;
+        self.buffer.resize(at + FRAME_HEADER, 0);
+        for record in records.clone() {
+            let size = u32::try_from(record.len()).ok()?;
+            self.buffer.extend_from_slice(&size.to_le_bytes());
+            self.buffer.extend_from_slice(&crc32c::crc32c(record).to_le_bytes());
+        }
+        for record in records {
+            self.buffer.extend_from_slice(record);
+        }
+        self.buffer.resize(at + frame_bytes as usize, 0);
+        let table = self.buffer.get(at + FRAME_HEADER..)?.get(..table_bytes)?;
+        let header = FrameHeader {
+            kind,
+            flags,
+            start: Position::new(self.number, start),
+            body_bytes: u32::try_from(table_bytes + size).ok()?,
+            record_count: u32::try_from(count).ok()?,
+            table_crc: crc32c::crc32c(table),
+            number,
+            synced: self.synced,
+            nonce: self.identity.nonce,
+            counter: self.identity.counter.fetch_add(1, Ordering::Relaxed),
+            chain: 0,
+        };
+        let (bytes, chain) = header.encode(self.salt, self.chain);
+        put(&mut self.buffer, at, &bytes);
+        self.chain = chain;
+        debug_assert!(self.buffer.len().is_multiple_of(ALIGNMENT as usize), "frames are aligned");
+        Some(())
+    }
+
+    /// Makes the first frame of the segment.
+    pub(super) fn link(&mut self, link: Link, preamble: &[u8]) -> Position {
+        debug_assert_eq!(self.offset(), FIRST_OFFSET, "a segment begins with its link");
+        self.chain = link.chain;
+        let record = link.encode();
+        self.stage(KIND_LINK, 0, 0, [record.as_slice(), preamble].into_iter())
+    }
+
+    /// Makes the last frame of a log that is closed.
+    pub(super) fn mark(&mut self) -> Position {
+        self.stage(KIND_MARK, 0, 0, std::iter::empty())
+    }
+
+    /// Hands all of it, in whole blocks, to `write`; on success only the tail block is kept.
+    pub(super) fn write_to<E>(
+        &mut self,
+        write: impl FnOnce(&[u8], u32) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let size = self.buffer.len();
+        self.buffer.resize(size.next_multiple_of(BLOCK), 0);
+        let written = if self.buffer.is_empty() { Ok(()) } else { write(&self.buffer, self.base) };
+        self.buffer.truncate(size);
+        written?;
+        let whole = size - size % BLOCK;
+        self.buffer.drain(..whole);
+        self.base += u32::try_from(whole).unwrap_or_default();
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! Reads a log on and on: a place in it, from which each call gives what came since.
+//!
+//! Invariants
+//! - F-1 Entries are given once each, in order, without a hole.
+//! - F-2 What was given and is then truncated is told (`TIDEMARK_CONFLICT`), never papered over;
+//!   what was purged before it was given, too (`TIDEMARK_EXPIRED`).
+//! - F-3 Waiting costs nothing: no thread, no polling.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::op::Entries;
+use super::options::Visibility;
+use super::reader::Reader;
+use super::view::{Found, Look, Seen};
+use crate::error::{Error, ErrorKind, Result};
+use crate::io_thread::{IoThread, caught};
+
+/// What a follower knows.
+#[derive(Debug)]
+struct Place {
+    next: u64,
+    /// The number of the last truncate that it knows of.
+    epoch: u64,
+    /// The error that ended it: it gives nothing more.
+    ended: Option<Error>,
+}
+
+/// A place in a log that moves on with what is read.
+#[derive(Debug)]
+pub struct Follower {
+    place: Mutex<Place>,
+    visibility: Visibility,
+    reader: Reader,
+    io: Arc<IoThread>,
+    /// Whether its handle was closed.
+    closed: Arc<AtomicBool>,
+}
+
+impl Follower {
+    pub(super) fn new(
+        reader: Reader,
+        io: Arc<IoThread>,
+        closed: Arc<AtomicBool>,
+        from: u64,
+        visibility: Visibility,
+    ) -> Result<Self> {
+        if from == 0 {
+            return Err(Error::invalid_argument("LSNs start at 1"));
+        }
+        let place = Place { next: from, epoch: reader.view().epoch(), ended: None };
+        Ok(Self { place: Mutex::new(place), visibility, reader, io, closed })
+    }
+
+    /// Gives what came since the last call, up to a number of bytes but at least one entry, to
+    /// `done`: at once from memory, else on the log's I/O thread. With `wait` it may take until
+    /// there is something; without, nothing is said if there is nothing.
+    ///
+    /// One call at a time: the next one after `done`.
+    ///
+    /// # Errors
+    /// Through `done`: `TIDEMARK_CONFLICT`, `TIDEMARK_EXPIRED` (F-2), `TIDEMARK_CLOSED`,
+    /// `TIDEMARK_POISONED`, `TIDEMARK_CORRUPT`, `TIDEMARK_IO`. It gives nothing after an error.
+    pub fn next(
+        self: &Arc<Self>,
+        bytes_max: usize,
+        wait: bool,
+        done: impl FnOnce(Result<Option<Entries>>) + Send + 'static,
+    ) {
+        let look = match self.look(bytes_max) {
+            Ok(look) => look,
+            Err(error) => return done(Err(error)),
+        };
+        // Whoever waits is called again by the view, and only then.
+        let done = Arc::new(Mutex::new(Some(done)));
+        let seen = if wait {
+            let (again, later) = (Arc::clone(self), Arc::clone(&done));
+            self.reader.view().look_or_wait(&look, move || {
+                let taken = later.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(done) = taken {
+                    again.next(bytes_max, true, done);
+                }
+            })
+        } else {
+            self.reader.view().look(&look)
+        };
+        if wait && matches!(seen, Ok(Seen { found: Found::Nothing, .. })) {
+            return;
+        }
+        let taken = done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(done) = taken {
+            self.give(&look, seen, done);
+        }
+    }
+
+    fn look(&self, bytes_max: usize) -> Result<Look> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::closed());
+        }
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        place.ended.clone().map_or(Ok(()), Err)?;
+        let (from, visibility) = (place.next, self.visibility);
+        Ok(Look { from, to: u64::MAX, bytes_max, visibility, epoch: Some(place.epoch) })
+    }
+
+    fn give(
+        self: &Arc<Self>,
+        look: &Look,
+        seen: Result<Seen>,
+        done: impl FnOnce(Result<Option<Entries>>) + Send + 'static,
+    ) {
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(error) => return done(Err(self.end(error))),
+        };
+        match seen.found {
+            Found::Nothing => done(Ok(None)),
+            Found::Entries(entries) => done(Ok(Some(self.moved(entries, seen.epoch)))),
+            Found::Place(_) => {
+                let (own, look) = (Arc::clone(self), *look);
+                let done = Arc::new(Mutex::new(Some(done)));
+                let (job_done, failed) = (Arc::clone(&done), done);
+                let job = move || {
+                    let read = caught(|| own.reader.find(&look));
+                    let given = match read {
+                        Ok(Some((entries, epoch))) => Ok(Some(own.moved(entries, epoch))),
+                        Ok(None) => Err(own.end(beyond(look.from))),
+                        Err(error) => Err(own.end(error)),
+                    };
+                    if let Some(done) = take(&job_done) {
+                        done(given);
+                    }
+                };
+                if let Err(error) = self.io.run(job)
+                    && let Some(done) = take(&failed)
+                {
+                    done(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Moves on behind what is given, as the log was after truncate number `epoch`.
+    fn moved(&self, entries: Entries, epoch: u64) -> Entries {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        place.next = entries.first + entries.records.len() as u64;
+        place.epoch = epoch;
+        entries
+    }
+
+    fn end(&self, error: Error) -> Error {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).ended = Some(error.clone());
+        error
+    }
+}
+
+fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// It was there a moment ago, and was truncated while it was looked for.
+fn beyond(lsn: u64) -> Error {
+    let message = format!("the log was truncated before LSN {lsn} was read; begin again");
+    Error::new(ErrorKind::Conflict, message).with_sequence(lsn)
+}

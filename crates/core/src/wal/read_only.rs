@@ -1,0 +1,279 @@
+//! A log that another process may be writing to, opened to read.
+//!
+//! A thread waits on the writer's page, walks the frames that were announced since, and shows them
+//! in the view. Without a living writer only what is proven is shown.
+//!
+//! Invariants
+//! - R-1 Nothing is read beyond what a living writer published, or, without one, what is proven.
+//! - R-2 Nothing is written: it works on a read-only mount.
+//! - R-3 While nothing comes, the thread makes one system call in a second.
+//! - R-4 When another writer takes over, what was shown stays: its recovery keeps all that was
+//!   durable, and what a truncate took back meanwhile is told to who had read it.
+
+use std::fmt::{self, Debug};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use tidemark_storage::Storage;
+
+use super::op::Records;
+use super::page::{Page, Words};
+use super::replay::Found;
+use super::state::{Change, FLAG_HARD_STATE, FLAG_NO_HARD_STATE, State};
+use super::view::{Update, View};
+use crate::error::{Error, ErrorKind, Result};
+use crate::segment::{Cursor, Frame, KIND_USER_MIN, Log, LogOptions, Position};
+
+/// How often a reader looks whether there is a writer, while nothing comes.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// A writer may recover or close while a reader opens; more often somebody else must be at work.
+const ATTEMPTS_MAX: usize = 16;
+
+/// A reader's place behind a writer.
+pub(super) struct Trailer {
+    storage: Arc<dyn Storage>,
+    directory: PathBuf,
+    options: LogOptions,
+    page: Option<Arc<Page>>,
+    generation: Option<u64>,
+    pub(super) log: Log,
+    cursor: Cursor,
+    /// The log as it is at the cursor.
+    state: State,
+    pub(super) view: Arc<View>,
+}
+
+/// What a log was found to hold, and where to go on.
+struct Start {
+    log: Log,
+    cursor: Cursor,
+    found: Found,
+    generation: Option<u64>,
+}
+
+impl Trailer {
+    /// Opens a log to read.
+    ///
+    /// # Errors
+    /// `TIDEMARK_NOT_FOUND` if there is none; as for a writer otherwise.
+    pub(super) fn open(
+        storage: &Arc<dyn Storage>,
+        directory: &Path,
+        options: LogOptions,
+    ) -> Result<Self> {
+        let page = Page::open(storage, directory)?.map(Arc::new);
+        let start = start(storage, directory, &options, page.as_deref())?;
+        let view = Arc::new(View::new(start.found.state.clone(), start.found.index));
+        Ok(Self {
+            storage: Arc::clone(storage),
+            directory: directory.to_owned(),
+            options,
+            page,
+            generation: start.generation,
+            log: start.log,
+            cursor: start.cursor,
+            state: start.found.state,
+            view,
+        })
+    }
+
+    pub(super) fn page(&self) -> Option<&Arc<Page>> {
+        self.page.as_ref()
+    }
+
+    /// Whether there was a living writer when it was last looked at.
+    pub(super) const fn has_writer(&self) -> bool {
+        self.generation.is_some()
+    }
+
+    /// Shows what was announced since the last time; the signal to wait on for more.
+    ///
+    /// # Errors
+    /// `TIDEMARK_CORRUPT`, `TIDEMARK_IO`: nothing more can be shown.
+    pub(super) fn advance(&mut self) -> Result<Option<u64>> {
+        if self.page.is_none() {
+            self.page = Page::open(&self.storage, &self.directory)?.map(Arc::new);
+        }
+        let Some(page) = self.page.clone() else { return Ok(None) };
+        let Some(words) = page.read()? else { return Ok(None) };
+        let is_known = self.generation == Some(words.generation);
+        if !is_known && !page.has_writer()? {
+            return Ok(Some(words.signal));
+        }
+        match self.show(&words) {
+            Ok(()) => self.generation = Some(words.generation),
+            // Behind a recovery that wrote again what was beyond its proof, or behind a purge
+            // that was faster. If it is damage, reading again says so.
+            Err(_) => self.read_again()?,
+        }
+        Ok(Some(words.signal))
+    }
+
+    fn show(&mut self, words: &Words) -> Result<()> {
+        if self.cursor.position() < words.durable {
+            let updates = self.walk(words.durable)?;
+            self.view.written(updates);
+        }
+        if self.cursor.position() <= words.durable {
+            self.view.durable();
+        }
+        if self.cursor.position() < words.written {
+            let updates = self.walk(words.written)?;
+            self.view.written(updates);
+        }
+        Ok(())
+    }
+
+    /// Reads on to a position.
+    fn walk(&mut self, limit: Position) -> Result<Vec<Update>> {
+        let mut updates = Vec::new();
+        while self.cursor.position() < limit {
+            match self.cursor.next(limit)? {
+                Some(frame) if frame.kind() >= KIND_USER_MIN => {
+                    let change = self.state.apply(&frame).ok_or_else(|| {
+                        let message = "a frame does not continue the log";
+                        Error::new(ErrorKind::Corrupt, message)
+                            .at(self.cursor.segment().path())
+                            .at_offset(u64::from(frame.start().offset()))
+                    })?;
+                    push(&mut updates, &frame, change);
+                }
+                Some(_) => {}
+                None => {
+                    let number = self.cursor.position().segment().saturating_add(1);
+                    let next = self.log.open_segment(number)?;
+                    self.cursor.go_on(&next)?;
+                    updates.push(Update::Roll { number, size_bytes: next.size_bytes() });
+                }
+            }
+        }
+        Ok(updates)
+    }
+
+    /// Reads again what the log holds, and keeps what was shown.
+    fn read_again(&mut self) -> Result<()> {
+        let start = start(&self.storage, &self.directory, &self.options, self.page.as_deref())?;
+        let own = self.cursor.segment();
+        // What comes in segments that this reader had not begun is new to it, and so is what a
+        // recovery wrote under the number of the one that it was in.
+        let replaced =
+            start.log.open_segment(own.number()).is_ok_and(|segment| !segment.is_same_life(own));
+        let from = if replaced { own.number() } else { own.number().saturating_add(1) };
+        let cut = start.found.index.lowest_cut_from(from);
+        self.view.replace(start.found.state.clone(), start.found.index, cut);
+        self.generation = start.generation;
+        self.log = start.log;
+        self.cursor = start.cursor;
+        self.state = start.found.state;
+        Ok(())
+    }
+}
+
+/// Reads a log up to what its writer published, or what is proven.
+fn start(
+    storage: &Arc<dyn Storage>,
+    directory: &Path,
+    options: &LogOptions,
+    page: Option<&Page>,
+) -> Result<Start> {
+    let mut last = None;
+    for _ in 0..ATTEMPTS_MAX {
+        let words = match page {
+            Some(page) if page.has_writer()? => page.read()?,
+            _ => None,
+        };
+        let limit = words.map(|words| words.durable);
+        let inspected = Log::inspect(storage, directory, options, limit, || Found::new(directory));
+        let again = match page {
+            Some(page) => page.read()?.map(|words| words.generation),
+            None => None,
+        };
+        if words.is_some_and(|words| again != Some(words.generation)) {
+            continue;
+        }
+        match inspected {
+            Ok(inspected) => {
+                inspected.replay.check()?;
+                return Ok(Start {
+                    log: inspected.log,
+                    cursor: inspected.cursor,
+                    found: inspected.replay,
+                    generation: words.map(|words| words.generation),
+                });
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| {
+        let message = format!("writers of {} keep coming and going", directory.display());
+        Error::new(ErrorKind::Locked, message).at(directory)
+    }))
+}
+
+/// What a frame is to readers.
+fn push(updates: &mut Vec<Update>, frame: &Frame, change: Change) {
+    match frame.flags() {
+        FLAG_HARD_STATE => updates.push(Update::HardState(frame.record(0).map(Arc::from))),
+        FLAG_NO_HARD_STATE => updates.push(Update::HardState(None)),
+        _ => {}
+    }
+    match change {
+        Change::Entries { count: 0, .. } => {}
+        Change::Entries { first, skip, .. } => {
+            let records: Records = frame.records().skip(skip).collect();
+            let offset = frame.start().offset();
+            updates.push(Update::Entries { first, offset, batches: vec![Arc::new(records)] });
+        }
+        Change::Truncate { after } => updates.push(Update::Truncate { after }),
+        Change::Purge { before } => updates.push(Update::Purge { before }),
+    }
+}
+
+/// Whether the thread shall end, for a thread that has no page to wait on.
+#[derive(Debug, Default)]
+pub(super) struct Stop {
+    is_set: AtomicBool,
+    idle: (Mutex<()>, Condvar),
+}
+
+impl Stop {
+    pub(super) fn set(&self) {
+        self.is_set.store(true, Ordering::Release);
+        drop(self.idle.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.idle.1.notify_all();
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.is_set.load(Ordering::Acquire)
+    }
+
+    fn wait(&self) {
+        let guard = self.idle.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_set() {
+            drop(self.idle.1.wait_timeout(guard, LOOK_PERIOD));
+        }
+    }
+}
+
+/// The body of the thread.
+pub(super) fn trail(mut trailer: Trailer, stop: &Stop) {
+    while !stop.is_set() {
+        match (trailer.advance(), trailer.page()) {
+            (Ok(Some(signal)), Some(page)) => {
+                if let Err(error) = page.wait(signal, LOOK_PERIOD) {
+                    return trailer.view.end(error);
+                }
+            }
+            (Ok(_), _) => stop.wait(),
+            (Err(error), _) => return trailer.view.end(error),
+        }
+    }
+}
+
+impl Debug for Trailer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trailer").field("cursor", &self.cursor).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,142 @@
+//! Reads entries: the newest from memory, the others from their segments.
+//!
+//! A cold read looks up a place under the view's lock and reads without it. Bytes below the
+//! published end never change (SG-1), so that what it finds there is what the log held when it
+//! looked; only a purge may take the file away meanwhile, and then it looks again.
+
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use super::index::Place;
+use super::metrics::WalMetrics;
+use super::op::{Entries, Records};
+use super::options::Visibility;
+use super::state::{FLAG_HARD_STATE, KIND_ENTRIES};
+use super::view::{Found, Look, View};
+use crate::error::{Error, ErrorKind, Result};
+use crate::segment::Log;
+
+/// Looks again after a segment disappeared; more often somebody else must be at work.
+const ATTEMPTS_MAX: usize = 8;
+
+/// Reads entries of one open log.
+#[derive(Clone)]
+pub(super) struct Reader {
+    log: Log,
+    view: Arc<View>,
+    metrics: Arc<WalMetrics>,
+}
+
+impl Reader {
+    pub(super) fn new(log: Log, view: Arc<View>, metrics: Arc<WalMetrics>) -> Self {
+        Self { log, view, metrics }
+    }
+
+    pub(super) fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// The entries of a range, from memory alone; nothing if they are not all there.
+    ///
+    /// # Errors
+    /// As for [`Reader::range`].
+    pub(super) fn hot(&self, look: &Look) -> Result<Option<Entries>> {
+        check(look)?;
+        match self.view.look(look)?.found {
+            Found::Entries(entries) => Ok(Some(entries)),
+            Found::Place(_) => Ok(None),
+            Found::Nothing => Err(self.beyond_the_end(look.from, look.visibility)),
+        }
+    }
+
+    /// The entries of a range, both ends included, clipped at the end of the log, up to a number
+    /// of bytes but at least one. Blocks.
+    ///
+    /// # Errors
+    /// `TIDEMARK_INVALID_ARGUMENT` for LSN 0 or an empty range, `TIDEMARK_EXPIRED` for what was
+    /// purged, `TIDEMARK_NOT_FOUND` beyond the end, `TIDEMARK_CORRUPT`, `TIDEMARK_IO`.
+    pub(super) fn range(&self, look: &Look) -> Result<Entries> {
+        check(look)?;
+        match self.find(look)? {
+            Some((entries, _)) => Ok(entries),
+            None => Err(self.beyond_the_end(look.from, look.visibility)),
+        }
+    }
+
+    /// As [`Reader::range`], with the number of the last truncate when it looked; nothing beyond
+    /// the end.
+    pub(super) fn find(&self, look: &Look) -> Result<Option<(Entries, u64)>> {
+        for attempt in 1.. {
+            let seen = self.view.look(look)?;
+            match seen.found {
+                Found::Nothing => return Ok(None),
+                Found::Entries(entries) => return Ok(Some((entries, seen.epoch))),
+                Found::Place(place) => match self.read(place, look) {
+                    Ok(entries) => return Ok(Some((entries, seen.epoch))),
+                    // Purged meanwhile: the next look says so.
+                    Err(error) if error.kind() == ErrorKind::Io && attempt < ATTEMPTS_MAX => {}
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+        Ok(None)
+    }
+
+    fn beyond_the_end(&self, lsn: u64, visibility: Visibility) -> Error {
+        let last = self.view.ends().next(visibility).saturating_sub(1);
+        let message = format!("there is no LSN {lsn} yet; the last one is {last}");
+        Error::new(ErrorKind::NotFound, message).with_sequence(last)
+    }
+
+    /// Reads from a place on.
+    fn read(&self, place: Place, look: &Look) -> Result<Entries> {
+        self.metrics.cold_reads.add(1);
+        let segment = self.log.open_segment(place.segment)?;
+        let mut found = Entries { first: look.from, records: Records::default() };
+        let mut offset = place.offset;
+        let mut lsn = look.from;
+        while lsn < place.until {
+            let header = segment.read_header(offset)?;
+            let skip =
+                u64::from(header.kind() == KIND_ENTRIES && header.flags() == FLAG_HARD_STATE);
+            let count = (header.record_count() as u64).saturating_sub(skip);
+            let holds = header.kind() == KIND_ENTRIES
+                && header.number() <= lsn
+                && lsn < header.number().saturating_add(count);
+            if holds {
+                let frame = segment.read_frame(offset)?;
+                let first = usize::try_from(lsn - header.number() + skip).unwrap_or(usize::MAX);
+                for record in frame.records().skip(first) {
+                    let full = found.records.size_bytes() + record.len() > look.bytes_max;
+                    if lsn >= place.until || (full && !found.records.is_empty()) {
+                        return Ok(found);
+                    }
+                    found.records.push(record);
+                    lsn += 1;
+                }
+            }
+            if lsn < place.until {
+                offset = segment.next_offset(header.end().offset())?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Refuses what can be no range.
+fn check(look: &Look) -> Result<()> {
+    if look.from == 0 {
+        return Err(Error::invalid_argument("LSNs start at 1"));
+    }
+    if look.to < look.from {
+        let message = format!("the range ends at LSN {}, before {}", look.to, look.from);
+        return Err(Error::invalid_argument(message));
+    }
+    Ok(())
+}
+
+impl Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("view", &self.view).finish_non_exhaustive()
+    }
+}

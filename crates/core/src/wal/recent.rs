@@ -1,0 +1,156 @@
+//! The newest entries, in memory: what a reader that keeps up asks for.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::op::{Entries, Records};
+
+/// Bytes of entries that are kept, whatever the size of the log.
+const BYTES_MAX: usize = 8 << 20;
+/// What a batch counts for beside its bytes.
+const BATCH_BYTES: usize = 96;
+/// What an entry counts for beside its bytes.
+const ENTRY_BYTES: usize = 8;
+
+/// The first `count` records of a batch.
+#[derive(Clone, Debug)]
+struct Batch {
+    first: u64,
+    count: usize,
+    records: Arc<Records>,
+}
+
+impl Batch {
+    fn end(&self) -> u64 {
+        self.first + self.count as u64
+    }
+
+    fn size_bytes(&self) -> usize {
+        BATCH_BYTES + self.records.size_bytes() + ENTRY_BYTES * self.records.len()
+    }
+}
+
+/// Batches with consecutive LSNs up to the end of what is written.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    batches: VecDeque<Batch>,
+    size_bytes: usize,
+}
+
+impl Recent {
+    /// Adds entries at the end.
+    pub(super) fn push(&mut self, first: u64, records: Arc<Records>) {
+        if self.batches.back().is_some_and(|last| last.end() != first) {
+            self.clear();
+        }
+        let batch = Batch { first, count: records.len(), records };
+        self.size_bytes += batch.size_bytes();
+        self.batches.push_back(batch);
+        while self.size_bytes > BYTES_MAX {
+            self.pop_front();
+        }
+    }
+
+    /// Forgets what lies from an LSN on.
+    pub(super) fn cut_from(&mut self, lsn: u64) {
+        while let Some(last) = self.batches.pop_back_if(|last| last.first >= lsn) {
+            self.size_bytes -= last.size_bytes();
+        }
+        if let Some(last) = self.batches.back_mut() {
+            let stays = usize::try_from(lsn - last.first).unwrap_or(usize::MAX);
+            last.count = last.count.min(stays);
+        }
+    }
+
+    /// Forgets the batches that lie before an LSN.
+    pub(super) fn drop_before(&mut self, lsn: u64) {
+        while self.batches.front().is_some_and(|first| first.end() <= lsn) {
+            self.pop_front();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.batches.clear();
+        self.size_bytes = 0;
+    }
+
+    fn pop_front(&mut self) {
+        if let Some(gone) = self.batches.pop_front() {
+            self.size_bytes -= gone.size_bytes();
+        }
+    }
+
+    /// Entries from `from` on and before `until`, up to `bytes_max` but at least one; nothing if
+    /// the first of them is not here.
+    pub(super) fn read(&self, from: u64, until: u64, bytes_max: usize) -> Option<Entries> {
+        let after = self.batches.partition_point(|batch| batch.first <= from);
+        let mut index = after.checked_sub(1)?;
+        let mut found = Entries { first: from, records: Records::default() };
+        let mut lsn = from;
+        while let Some(batch) = self.batches.get(index) {
+            if lsn < batch.first || lsn >= batch.end() {
+                break;
+            }
+            let skip = usize::try_from(lsn - batch.first).ok()?;
+            for record in batch.records.iter().take(batch.count).skip(skip) {
+                let full = found.records.size_bytes() + record.len() > bytes_max;
+                if lsn >= until || (full && !found.records.is_empty()) {
+                    return Some(found).filter(|found| !found.records.is_empty());
+                }
+                found.records.push(record);
+                lsn += 1;
+            }
+            index += 1;
+        }
+        Some(found).filter(|found| !found.records.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(records: &[&str]) -> Arc<Records> {
+        Arc::new(records.iter().collect())
+    }
+
+    fn texts(found: Option<Entries>) -> Vec<(u64, String)> {
+        let found = found.unwrap_or_default();
+        found.iter().map(|(lsn, data)| (lsn, String::from_utf8_lossy(data).into())).collect()
+    }
+
+    #[test]
+    fn a_range_crosses_batches_and_stops_at_its_limits() {
+        let mut recent = Recent::default();
+        recent.push(5, batch(&["a", "b"]));
+        recent.push(7, batch(&["c"]));
+        let all = [(5, "a"), (6, "b"), (7, "c")].map(|(lsn, text)| (lsn, text.to_owned()));
+        assert_eq!(texts(recent.read(5, 100, 100)), all);
+        assert_eq!(texts(recent.read(6, 7, 100)), all[1..2]);
+        assert_eq!(texts(recent.read(5, 100, 2)), all[..2]);
+        assert_eq!(texts(recent.read(6, 100, 0)), all[1..2], "at least one");
+        assert!(recent.read(4, 100, 100).is_none());
+        assert!(recent.read(8, 100, 100).is_none());
+    }
+
+    #[test]
+    fn what_was_cut_off_is_gone_and_its_lsns_are_used_again() {
+        let mut recent = Recent::default();
+        recent.push(1, batch(&["a", "b", "c"]));
+        recent.cut_from(2);
+        assert!(recent.read(2, 100, 100).is_none());
+        recent.push(2, batch(&["B"]));
+        assert_eq!(texts(recent.read(1, 9, 99)), [(1, "a".to_owned()), (2, "B".to_owned())]);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut recent = Recent::default();
+        for lsn in 1..=100 {
+            recent.push(lsn, Arc::new(Records::one(vec![0; 1 << 20])));
+        }
+        assert!(recent.size_bytes <= BYTES_MAX);
+        assert!(recent.read(100, 101, 1).is_some());
+        assert!(recent.read(90, 101, 1).is_none());
+    }
+}

@@ -1,0 +1,343 @@
+//! What readers see of a log: its ends, where its entries are, the newest of them, and who waits
+//! for more.
+//!
+//! The commit thread (or, beside a writer in another process, the thread that follows it) applies
+//! what it wrote, in order, and in two steps: when it is written, and when it is durable.
+//!
+//! Invariants
+//! - V-1 Entries below `durable` are on the medium. Nothing else is shown but to who asks for what
+//!   is written.
+//! - V-2 A truncate, a purge and a hard state show when they are durable: until then both kinds of
+//!   reader see the log as it was.
+//! - V-3 Whoever waits is woken by everything that may end the wait: new entries, a truncate, a
+//!   purge, the end of the log.
+
+use std::collections::VecDeque;
+use std::fmt::{self, Debug};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::cuts::Cuts;
+use super::index::{LogIndex, Place, SegmentIndex};
+use super::op::{Entries, HardState, Records};
+use super::options::Visibility;
+use super::recent::Recent;
+use super::state::{Change, State};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Something that was staged for the medium.
+#[derive(Debug)]
+pub(super) enum Update {
+    /// Entries in one frame at `offset` of the active segment, a batch of them at a time.
+    Entries { first: u64, offset: u32, batches: Vec<Arc<Records>> },
+    /// Nothing stays after an LSN.
+    Truncate { after: u64 },
+    /// Nothing stays before an LSN.
+    Purge { before: u64 },
+    /// The hard state.
+    HardState(HardState),
+    /// What follows is in another segment.
+    Roll { number: u32, size_bytes: u32 },
+}
+
+type Wake = Box<dyn FnOnce() + Send>;
+
+/// What lies under the mutex.
+pub(super) struct Inside {
+    /// The durable hard state and first LSN, and the next LSN of what is *written*.
+    state: State,
+    /// The LSN after the last durable entry.
+    durable_next: u64,
+    index: LogIndex,
+    recent: Recent,
+    cuts: Cuts,
+    /// What is written, and waits for the sync (V-2).
+    updates: VecDeque<Update>,
+    waiting: Vec<Wake>,
+    /// Why nothing more will come.
+    ended: Option<Error>,
+}
+
+/// What readers see of a log.
+pub(super) struct View {
+    inside: Mutex<Inside>,
+}
+
+/// The ends of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ends {
+    pub(super) first: u64,
+    pub(super) written_next: u64,
+    pub(super) durable_next: u64,
+}
+
+impl Ends {
+    /// The LSN after the last one that is seen.
+    pub(super) const fn next(self, visibility: Visibility) -> u64 {
+        match visibility {
+            Visibility::Durable => self.durable_next,
+            Visibility::Written => self.written_next,
+        }
+    }
+}
+
+impl View {
+    /// A log as it was found: everything in it is durable.
+    pub(super) fn new(state: State, index: LogIndex) -> Self {
+        let durable_next = state.next;
+        let inside = Inside {
+            state,
+            durable_next,
+            index,
+            recent: Recent::default(),
+            cuts: Cuts::default(),
+            updates: VecDeque::new(),
+            waiting: Vec::new(),
+            ended: None,
+        };
+        Self { inside: Mutex::new(inside) }
+    }
+
+    /// No code panics while it holds the lock; if it did, readers could still use what is there.
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn ends(&self) -> Ends {
+        self.lock().ends()
+    }
+
+    pub(super) fn hard_state(&self) -> HardState {
+        self.lock().state.hard_state.clone()
+    }
+
+    pub(super) fn segment_count(&self) -> usize {
+        self.lock().index.len()
+    }
+
+    /// These are written, in this order.
+    pub(super) fn written(&self, updates: impl IntoIterator<Item = Update>) {
+        let mut inside = self.lock();
+        inside.updates.extend(updates);
+        let mut hard_states = VecDeque::new();
+        while let Some(update) = inside.updates.pop_front() {
+            match update {
+                Update::HardState(_) => hard_states.push_back(update),
+                Update::Truncate { .. } | Update::Purge { .. } => {
+                    inside.updates.push_front(update);
+                    break;
+                }
+                Update::Entries { .. } | Update::Roll { .. } => inside.apply(update),
+            }
+        }
+        // A hard state is not seen before the sync, and nothing else depends on its place.
+        hard_states.append(&mut inside.updates);
+        inside.updates = hard_states;
+        let woken = mem::take(&mut inside.waiting);
+        drop(inside);
+        call_all(woken);
+    }
+
+    /// Everything written so far is durable. The number of the first segment that is still of
+    /// use, if a purge was among it.
+    pub(super) fn durable(&self) -> Option<u32> {
+        let mut inside = self.lock();
+        let updates = mem::take(&mut inside.updates);
+        let purged = updates.iter().any(|update| matches!(update, Update::Purge { .. }));
+        for update in updates {
+            inside.apply(update);
+        }
+        inside.durable_next = inside.state.next;
+        let first = inside.state.first;
+        let stays = purged.then(|| inside.index.drop_before(first)).flatten();
+        let woken = mem::take(&mut inside.waiting);
+        drop(inside);
+        call_all(woken);
+        stays
+    }
+
+    /// The log was read again from its files. What was shown before stands up to the `cut`, if
+    /// something was truncated meanwhile.
+    pub(super) fn replace(&self, state: State, index: LogIndex, cut: Option<u64>) {
+        let mut inside = self.lock();
+        let shown = inside.state.next;
+        if let Some(cut) = cut.into_iter().chain((state.next < shown).then_some(state.next)).min() {
+            inside.cuts.push(cut);
+        }
+        inside.durable_next = state.next;
+        inside.state = state;
+        inside.index = index;
+        inside.recent.clear();
+        inside.updates.clear();
+        let woken = mem::take(&mut inside.waiting);
+        drop(inside);
+        call_all(woken);
+    }
+
+    /// Nothing more will come: closed or poisoned. Everybody who waits hears of it.
+    pub(super) fn end(&self, reason: Error) {
+        let mut inside = self.lock();
+        inside.ended.get_or_insert(reason);
+        let woken = mem::take(&mut inside.waiting);
+        drop(inside);
+        call_all(woken);
+    }
+
+    /// Whoever waits shall look again.
+    pub(super) fn wake_all(&self) {
+        let woken = mem::take(&mut self.lock().waiting);
+        call_all(woken);
+    }
+
+    /// The number of the last truncate, for [`Look::epoch`].
+    pub(super) fn epoch(&self) -> u64 {
+        self.lock().cuts.epoch()
+    }
+
+    /// Looks for entries from an LSN on.
+    ///
+    /// # Errors
+    /// `TIDEMARK_EXPIRED` for what was purged, `TIDEMARK_CONFLICT` for what was truncated since.
+    pub(super) fn look(&self, look: &Look) -> Result<Seen> {
+        self.lock().look(look)
+    }
+
+    /// As [`View::look`], but whoever finds nothing is woken when it is time to look again (V-3).
+    ///
+    /// # Errors
+    /// As for [`View::look`], and whatever ended the log.
+    pub(super) fn look_or_wait(
+        &self,
+        look: &Look,
+        wake: impl FnOnce() + Send + 'static,
+    ) -> Result<Seen> {
+        let mut inside = self.lock();
+        let seen = inside.look(look)?;
+        if matches!(seen.found, Found::Nothing) {
+            inside.ended.clone().map_or(Ok(()), Err)?;
+            inside.waiting.push(Box::new(wake));
+        }
+        Ok(seen)
+    }
+}
+
+/// What a reader looks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) from: u64,
+    /// The last LSN of interest.
+    pub(super) to: u64,
+    pub(super) bytes_max: usize,
+    pub(super) visibility: Visibility,
+    /// For who reads on: the truncates up to this number are known to it.
+    pub(super) epoch: Option<u64>,
+}
+
+/// What there is for it, and the number of the last truncate at that time.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) found: Found,
+    pub(super) epoch: u64,
+}
+
+/// What there is for who looks.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Nothing yet.
+    Nothing,
+    /// Entries, from memory.
+    Entries(Entries),
+    /// A place in a segment, up to an LSN at most.
+    Place(Place),
+}
+
+fn call_all(woken: Vec<Wake>) {
+    for wake in woken {
+        wake();
+    }
+}
+
+impl Inside {
+    fn ends(&self) -> Ends {
+        Ends {
+            first: self.state.first,
+            written_next: self.state.next,
+            durable_next: self.durable_next,
+        }
+    }
+
+    fn look(&self, look: &Look) -> Result<Seen> {
+        let seen = |found| Ok(Seen { found, epoch: self.cuts.epoch() });
+        let ends = self.ends();
+        let next = ends.next(look.visibility);
+        if let Some(epoch) = look.epoch
+            && self.cuts.lowest_since(epoch).is_some_and(|cut| cut < look.from)
+        {
+            let message = format!(
+                "the log was truncated below LSN {}: what was read from there on is no longer part                  of it; begin again at an LSN that you know to stand",
+                look.from
+            );
+            return Err(Error::new(ErrorKind::Conflict, message).with_sequence(look.from));
+        }
+        if look.from < ends.first {
+            return Err(expired(look.from, ends.first));
+        }
+        if look.from >= next {
+            return seen(Found::Nothing);
+        }
+        let until = next.min(look.to.saturating_add(1));
+        if let Some(entries) = self.recent.read(look.from, until, look.bytes_max) {
+            return seen(Found::Entries(entries));
+        }
+        let place = self.index.find(look.from).ok_or_else(|| {
+            let message = format!("LSN {} is nowhere; please report this bug", look.from);
+            Error::new(ErrorKind::Internal, message).with_sequence(look.from)
+        })?;
+        seen(Found::Place(Place { until: place.until.min(until), ..place }))
+    }
+
+    fn apply(&mut self, update: Update) {
+        match update {
+            Update::Entries { first, offset, batches } => {
+                let mut next = first;
+                for batch in batches {
+                    let count = batch.len() as u64;
+                    self.recent.push(next, batch);
+                    next += count;
+                }
+                let change = Change::Entries { first, count: next - first, skip: 0 };
+                self.change(change, offset);
+            }
+            Update::Truncate { after } => {
+                self.change(Change::Truncate { after }, 0);
+                self.recent.cut_from(self.state.next);
+                self.cuts.push(self.state.next);
+            }
+            Update::Purge { before } => {
+                self.change(Change::Purge { before }, 0);
+                self.recent.drop_before(self.state.first);
+            }
+            Update::HardState(hard_state) => self.state.hard_state = hard_state,
+            Update::Roll { number, size_bytes } => {
+                self.index.push(SegmentIndex::new(number, size_bytes));
+            }
+        }
+    }
+
+    fn change(&mut self, change: Change, offset: u32) {
+        // The engine has applied the same change to its own state, and refused what does not fit.
+        let _applied = self.state.advance(change);
+        self.index.apply(change, offset, self.state.next);
+    }
+}
+
+pub(super) fn expired(lsn: u64, first: u64) -> Error {
+    let message = format!("LSN {lsn} was purged; the first one that is left is {first}");
+    Error::new(ErrorKind::Expired, message).with_sequence(first)
+}
+
+impl Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("ends", &self.ends()).finish_non_exhaustive()
+    }
+}
