@@ -6,27 +6,15 @@ import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as after } from 'node:timers/promises';
 import { JsonFileStore } from '../index.ts';
-import { demand, latency, leftOut, number, table } from './lib/report.ts';
+import { demand, latency, number, present, table } from './lib/report.ts';
 import { lmdb, lockAndWrite, sqlite } from './lib/rivals.ts';
 import { type Rounds, alternate, median, ratio } from './lib/rounds.ts';
 import { type Subject, aviso, floor, tidemark } from './lib/subjects.ts';
 import { KEYS, all, next } from './lib/workload.ts';
+import { wal, walOpen } from './wal.ts';
 
 const AVISO = path.join(import.meta.dirname, '../target/aviso/release/aviso-peer');
 const AT_ONCE = 64;
-
-/** What is there of those that we compare with; for the rest, why not. */
-async function present(makers: Record<string, () => Promise<Subject>>): Promise<Subject[]> {
-  const found: Subject[] = [];
-  for (const [name, make] of Object.entries(makers)) {
-    try {
-      found.push(await make());
-    } catch (error) {
-      leftOut(name, String(error));
-    }
-  }
-  return found;
-}
 
 async function openAviso(directory: string, bytes: Uint8Array): Promise<Subject> {
   if (!existsSync(AVISO)) throw new Error('its runner was not built');
@@ -40,12 +28,13 @@ async function put(directory: string): Promise<void> {
   const ours = await tidemark(directory);
   const bytes = readFileSync(ours.file);
   const lowest = floor(directory, bytes);
-  const others = await present({
+  const rivals = {
     'the aviso crate': () => openAviso(directory, bytes),
     'proper-lockfile + write-file-atomic': () => lockAndWrite(directory, bytes),
-    lmdb: () => lmdb(directory),
-    'better-sqlite3': () => sqlite(directory),
-  });
+    lmdb,
+    'better-sqlite3': sqlite,
+  };
+  const others = await present<Subject>(rivals, directory);
   const subjects = [lowest, ours, ...others];
   const measures = subjects.map((subject) => () => subject.sequential(10));
   const rounds = await alternate(measures, 30);
@@ -67,10 +56,8 @@ async function put(directory: string): Promise<void> {
 async function together(directory: string): Promise<void> {
   const ours = await tidemark(directory);
   const bytes = readFileSync(ours.file);
-  const others = await present({
-    'the aviso crate': () => openAviso(directory, bytes),
-    lmdb: () => lmdb(directory),
-  });
+  const rivals = { 'the aviso crate': () => openAviso(directory, bytes), lmdb };
+  const others = await present<Subject>(rivals, directory);
   const subjects = [ours, ...others];
   const measures = subjects.map((one) => () => one.together?.(2, AT_ONCE) ?? []);
   const rounds = await alternate([() => ours.sequential(20), ...measures], 15);
@@ -169,4 +156,6 @@ export const BENCHES: Readonly<Record<string, (directory: string) => Promise<voi
   together,
   'get-sync': getSync,
   'hand-over': handOver,
+  wal,
+  'wal-open': walOpen,
 };

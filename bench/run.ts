@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { BENCHES } from './benches.ts';
+import { atExit } from './lib/at-exit.ts';
 import { machine } from './lib/report.ts';
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(BENCHES);
@@ -16,13 +17,11 @@ if (unknown.length > 0) {
 // Beside the project and not in the system's directory for temporary files, which may be memory.
 const parent = process.env['TIDEMARK_BENCH_DIR'] ?? path.join(import.meta.dirname, '../target');
 const directory = mkdtempSync(path.join(parent, 'bench-'));
-try {
-  await machine(directory);
-  for (const name of names) {
-    const own = path.join(directory, name);
-    mkdirSync(own);
-    await BENCHES[name]?.(own);
-  }
-} finally {
-  rmSync(directory, { recursive: true, force: true });
+const remove = atExit(() => rmSync(directory, { recursive: true, force: true }));
+await machine(directory);
+for (const name of names) {
+  const own = path.join(directory, name);
+  mkdirSync(own);
+  await BENCHES[name]?.(own);
 }
+remove();

@@ -36,6 +36,9 @@ export const latency = (rounds: Rounds): string[] => {
   return [quantile(all, 0.5), quantile(all, 0.99)].map(number);
 };
 
+/** Says what belongs to a table and has no row in it. */
+export const note = (line: string): void => say(`- ${line}`);
+
 /** Says whether a demand is met in this run. A figure, not a test: nothing fails. */
 export function demand(what: string, is: string, met: boolean): void {
   say(`- ${what}: ${is}, ${met ? 'met' : 'NOT met'}`);
@@ -43,6 +46,22 @@ export function demand(what: string, is: string, met: boolean): void {
 
 /** Says why something has no row. */
 export const leftOut = (what: string, why: string): void => say(`left out: ${what} (${why})`);
+
+/** Makes those of a table in a directory; for each that is not there, says why. */
+export async function present<T>(
+  makers: Readonly<Record<string, (directory: string) => Promise<T>>>,
+  directory: string,
+): Promise<T[]> {
+  const found: T[] = [];
+  for (const [name, make] of Object.entries(makers)) {
+    try {
+      found.push(await make(directory));
+    } catch (error) {
+      leftOut(name, String(error));
+    }
+  }
+  return found;
+}
 
 /** The file system of a directory, by the longest mount point that it is under. */
 function fileSystem(directory: string): string {
