@@ -110,6 +110,9 @@ function mount(file: string, directory: string): string {
 export function makeImage(parent: string, bytes: number): Image {
   if (process.platform !== 'linux') throw new Error('only Linux has loop devices');
   if (process.getuid?.() !== 0) throw new Error('only root may mount an image');
+  const { bavail, bsize } = fs.statfsSync(parent);
+  // It would fill the disk of everybody before it failed.
+  if (bytes > (bavail * bsize) / 2) throw new Error(`${bytes} bytes are over half of what is free`);
   const file = path.join(parent, 'image');
   const directory = path.join(parent, 'mounted');
   const close = atExit(() => remove(file, directory));
