@@ -1,5 +1,6 @@
 // The benches of the write-ahead log. A subject is one object of lib/logs.ts and one entry of the
 // table of its bench here; what is counted and compared follows from what it can do.
+import path from 'node:path';
 import { type Cost, type Image, makeImage } from './lib/image.ts';
 import {
   type ClosedLog,
@@ -20,7 +21,8 @@ const AT_ONCE = 64;
 const BULK = 100_000;
 /** Enough for all that is appended here. */
 const IMAGE_BYTES = 2 * 2 ** 30;
-const OPENED_BYTES = 4 * 2 ** 30;
+/** Whose memory depends on the size of the log shows it. */
+const OPENED = { '64 MiB': 2 ** 26, '4 GiB': 2 ** 32 };
 /** So many commit groups between two readings of the counters. */
 const COUNTED = 1000;
 
@@ -30,9 +32,9 @@ const SUBJECTS: Readonly<Record<string, (directory: string) => Promise<Log>>> = 
   'hiqlite-wal': hiqlite,
 };
 
-/** Who opens what was closed. */
-const CLOSED: Readonly<Record<string, (directory: string) => Promise<ClosedLog>>> = {
-  'hiqlite-wal': (directory) => closedHiqlite(directory, OPENED_BYTES),
+/** Who opens what was closed, in a directory that it makes, with so many bytes in it. */
+const OPENERS: Readonly<Record<string, (where: string, bytes: number) => Promise<ClosedLog>>> = {
+  'hiqlite-wal': closedHiqlite,
 };
 
 /** Runs something on an image with counters; where none can be made, in the directory itself. */
@@ -148,21 +150,35 @@ export async function wal(directory: string): Promise<void> {
   await onImage(directory, append);
 }
 
-/** Opening 4 GiB in sealed segments, after a clean close. */
+/** Opening what lies in sealed segments, after a clean close. */
 export async function walOpen(directory: string): Promise<void> {
   if (!peerIsBuilt()) {
     leftOut('wal-open', NOT_BUILT);
     return;
   }
-  const subjects = await present(CLOSED, directory);
+  const makers = Object.entries(OPENERS).flatMap(([name, make]) =>
+    Object.entries(OPENED).map(([size, bytes]) => {
+      const where = path.join(directory, `${name}, ${size}`);
+      return [`${name}, ${size}`, async () => ({ size, log: await make(where, bytes) })] as const;
+    }),
+  );
+  const subjects = await present(Object.fromEntries(makers), directory);
   const rounds = await alternate(
-    subjects.map((subject) => () => subject.open(1)),
+    subjects.map(
+      ({ log }) =>
+        () =>
+          log.open(1),
+    ),
     20,
   );
   table(
-    'wal-open: 4 GiB in segments of 16 MiB, closed before',
-    ['', 'p50 ms', 'p99 ms'],
-    subjects.map(({ name }, index) => [name, ...latency(rounds[index] ?? [])]),
+    'wal-open: segments of 16 MiB, closed before',
+    ['', 'p50 ms', 'p99 ms', 'peak MiB of memory'],
+    subjects.map(({ size, log }, index) => [
+      `${log.name}, ${size}`,
+      ...latency(rounds[index] ?? []),
+      number(log.peakMemory() / 2 ** 20),
+    ]),
   );
-  for (const subject of subjects) await subject.close();
+  for (const { log } of subjects) await log.close();
 }

@@ -2,7 +2,7 @@
 // that fails counts as one failed test, so that the last line tells the whole.
 import process from 'node:process';
 import { SetupError, main, say } from './lib/project.mjs';
-import { ALL_LINTS, runLint } from './lint.mjs';
+import { CI_LINTS, runLint } from './lint.mjs';
 import { ensureAddon, ensureModules } from './setup.mjs';
 import { conclude, ensurePeers, runTests } from './test.mjs';
 
@@ -10,7 +10,7 @@ import { conclude, ensurePeers, runTests } from './test.mjs';
 process.env['TORTURE'] ??= '4';
 try {
   ensureModules();
-  const lints = runLint(ALL_LINTS);
+  const lints = runLint(CI_LINTS);
   // A build that fails has failed in the lint of the binding, too. It fails the tests of its
   // language, and those of the other run all the same.
   await main(ensureAddon);

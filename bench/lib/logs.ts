@@ -2,7 +2,7 @@
 // a process of its own (bench/wal-peer), one for each subject.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { atExit } from './at-exit.ts';
@@ -29,12 +29,16 @@ export interface ClosedLog {
   readonly name: string;
   /** Opens, and closes again outside of the time: the time of each. */
   open(count: number): Promise<number[]>;
+  /** The most memory that the process had which opens it and does nothing else, in bytes. */
+  peakMemory(): number;
   close(): Promise<void>;
 }
 
 interface Peer {
   /** Gives it a job of the grammar in bench/wal-peer/src/jobs.rs: the time of each. */
   readonly ask: (job: string) => Promise<number[]>;
+  /** The most memory that it had, in bytes. */
+  readonly peakMemory: () => number;
   readonly close: () => Promise<void>;
 }
 
@@ -61,6 +65,10 @@ async function peer(...args: string[]): Promise<Peer> {
       child.stdin.write(`${job}\n`);
       const { took_us: took = [] } = await answer();
       return took.map((microseconds) => microseconds / 1000);
+    },
+    peakMemory() {
+      const status = readFileSync(`/proc/${child.pid ?? 'self'}/status`, 'utf8');
+      return Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1]) * 1024;
     },
     async close() {
       const exit = once(child, 'exit');
@@ -104,9 +112,13 @@ export async function hiqlite(directory: string): Promise<Log> {
   };
 }
 
-/** The same log, with so many bytes in it. */
+/** The same log, filled with so many bytes by another process. */
 export async function closedHiqlite(directory: string, bytes: number): Promise<ClosedLog> {
-  const where = path.join(directory, 'hiqlite-open');
-  const { ask, close } = await peer('hiqlite-open', where, String(bytes));
-  return { name: HIQLITE, open: (count) => ask(`open ${count}`), close };
+  const filler = spawn(PEER, ['hiqlite-fill', directory, String(bytes)], { stdio: 'inherit' });
+  const kill = atExit(() => filler.kill('SIGKILL'));
+  const [code] = (await once(filler, 'exit')) as [number | null];
+  kill();
+  if (code !== 0) throw new Error('it could not be filled');
+  const { ask, close, peakMemory } = await peer('hiqlite-open', directory);
+  return { name: HIQLITE, open: (count) => ask(`open ${count}`), peakMemory, close };
 }

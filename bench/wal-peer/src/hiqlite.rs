@@ -141,24 +141,27 @@ impl Drop for Log {
     }
 }
 
-/// A log that was filled and closed.
+/// Large, so that filling is quick: a clean open looks at no record.
+const FILLING_BYTES: usize = 64 << 10;
+
+/// Fills a new log with so many bytes of records, and closes it.
+pub(crate) fn fill(directory: &str, bytes: u64) -> Result<()> {
+    let mut log = Log::create(directory)?;
+    let in_batch = SEGMENT_BYTES as usize / FILLING_BYTES;
+    for _ in 0..bytes.div_ceil(u64::from(SEGMENT_BYTES)) {
+        log.batch(in_batch, FILLING_BYTES)?;
+    }
+    log.close()
+}
+
+/// A log that was closed.
 pub(crate) struct Closed {
     runtime: Runtime,
     directory: String,
 }
 
-/// Large, so that filling is quick: a clean open looks at no record.
-const FILLING_BYTES: usize = 64 << 10;
-
 impl Closed {
-    /// Fills a new log with so many bytes of records.
-    pub(crate) fn fill(directory: &str, bytes: u64) -> Result<Self> {
-        let mut log = Log::create(directory)?;
-        let in_batch = SEGMENT_BYTES as usize / FILLING_BYTES;
-        for _ in 0..bytes.div_ceil(u64::from(SEGMENT_BYTES)) {
-            log.batch(in_batch, FILLING_BYTES)?;
-        }
-        log.close()?;
+    pub(crate) fn at(directory: &str) -> Result<Self> {
         Ok(Self { runtime: runtime()?, directory: directory.to_owned() })
     }
 }

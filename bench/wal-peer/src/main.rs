@@ -6,9 +6,10 @@
 //! - `hop` hands over from one thread to another and back.
 //! - `handed FILE` is the floor, done by another thread.
 //! - `hiqlite DIRECTORY` appends to a log of the crate `hiqlite-wal`.
-//! - `hiqlite-open DIRECTORY BYTES` fills such a log once, and opens it.
+//! - `hiqlite-open DIRECTORY` opens such a log, and closes it again.
 //!
-//! Each is made ready, then works off what it reads from stdin, one job a line
+//! `hiqlite-fill DIRECTORY BYTES` makes one and ends: whoever opens it has its memory for itself.
+//! Each of the others is made ready, then works off what it reads from stdin, one job a line
 //! (`JOB` in `jobs.rs`), and answers each with one JSON object on a line. So the bench can let the
 //! subjects take turns and read the counters of the device between two jobs, and a person can type.
 
@@ -29,7 +30,7 @@ const RECORD_BYTES: usize = 256;
 const SEGMENT_BYTES: u32 = 16 << 20;
 
 const USAGE: &str = "usage: wal-peer floor FILE | grow FILE | hop | handed FILE | hiqlite DIR | \
-     hiqlite-open DIR BYTES";
+     hiqlite-open DIR | hiqlite-fill DIR BYTES";
 
 fn run(args: &[&str]) -> Result<()> {
     match *args {
@@ -40,9 +41,10 @@ fn run(args: &[&str]) -> Result<()> {
             jobs::work_off("handed", hop::HandOver::around(floor::Floor::written(file)?))
         }
         ["hiqlite", directory] => jobs::work_off("hiqlite", hiqlite::Log::create(directory)?),
-        ["hiqlite-open", directory, bytes] => {
-            jobs::work_off("hiqlite-open", hiqlite::Closed::fill(directory, bytes.parse()?)?)
+        ["hiqlite-open", directory] => {
+            jobs::work_off("hiqlite-open", hiqlite::Closed::at(directory)?)
         }
+        ["hiqlite-fill", directory, bytes] => hiqlite::fill(directory, bytes.parse()?),
         _ => Err(USAGE.into()),
     }
 }
