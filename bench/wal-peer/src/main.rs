@@ -6,9 +6,11 @@
 //! - `hop` hands over from one thread to another and back.
 //! - `handed FILE` is the floor, done by another thread.
 //! - `hiqlite DIRECTORY` appends to a log of the crate `hiqlite-wal`.
+//! - `tidemark DIRECTORY IO` appends to a log of ours; IO is `pwrite` or `mmap`.
+//! - `tidemark-open DIRECTORY` opens such a log, and closes it again.
 //! - `hiqlite-open DIRECTORY` opens such a log, and closes it again.
 //!
-//! `hiqlite-fill DIRECTORY BYTES` makes one and ends: whoever opens it has its memory for itself.
+//! `tidemark-fill` and `hiqlite-fill DIRECTORY BYTES` make one and end: whoever opens it has its memory for itself.
 //! Each of the others is made ready, then works off what it reads from stdin, one job a line
 //! (`JOB` in `jobs.rs`), and answers each with one JSON object on a line. So the bench can let the
 //! subjects take turns and read the counters of the device between two jobs, and a person can type.
@@ -17,6 +19,7 @@ mod floor;
 mod hiqlite;
 mod hop;
 mod jobs;
+mod tidemark;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -30,7 +33,8 @@ const RECORD_BYTES: usize = 256;
 const SEGMENT_BYTES: u32 = 16 << 20;
 
 const USAGE: &str = "usage: wal-peer floor FILE | grow FILE | hop | handed FILE | hiqlite DIR | \
-     hiqlite-open DIR | hiqlite-fill DIR BYTES";
+     hiqlite-open DIR | hiqlite-fill DIR BYTES | tidemark DIR IO | tidemark-open DIR | \
+     tidemark-fill DIR BYTES";
 
 fn run(args: &[&str]) -> Result<()> {
     match *args {
@@ -44,6 +48,13 @@ fn run(args: &[&str]) -> Result<()> {
         ["hiqlite-open", directory] => {
             jobs::work_off("hiqlite-open", hiqlite::Closed::at(directory)?)
         }
+        ["tidemark", directory, io] => {
+            jobs::work_off("tidemark", tidemark::Log::create(directory, io)?)
+        }
+        ["tidemark-open", directory] => {
+            jobs::work_off("tidemark-open", tidemark::Closed::at(directory))
+        }
+        ["tidemark-fill", directory, bytes] => tidemark::fill(directory, bytes.parse()?),
         ["hiqlite-fill", directory, bytes] => hiqlite::fill(directory, bytes.parse()?),
         _ => Err(USAGE.into()),
     }
