@@ -154,16 +154,18 @@ sites! {
     RecoverWrite,
     /// Syncing that segment, before it gets its name.
     RecoverSync,
+    /// Syncing it once more, with the mark that proves the copies.
+    RecoverMarkSync,
     /// Giving it the name: the commit point of a recovery.
     RecoverRename,
     /// Syncing the directory after that.
     RecoverSyncDir,
     /// Writing the seal of the segment that a recovery left.
     RecoverSeal,
+    /// Syncing that.
+    RecoverSealSync,
     /// Cutting that segment behind its seal.
     RecoverTrim,
-    /// Syncing both.
-    RecoverTrimSync,
     /// Removing what no recovery believes: spares and prepared segments.
     RecoverRemove,
     /// Making the quarantine's directory, or listing it.

@@ -30,7 +30,8 @@ pub struct Cursor {
     expected: Option<Link>,
     window: Vec<u8>,
     window_start: u32,
-    /// The verified bytes of this block up to the offset; nothing if not all of them were walked.
+    /// The verified bytes of the block that the last frame ends in, up to the offset; nothing if
+    /// not all of them were walked.
     tail: Option<Vec<u8>>,
 }
 
@@ -46,7 +47,7 @@ impl Cursor {
             expected: None,
             window: Vec::new(),
             window_start: 0,
-            tail: offset.is_multiple_of(BLOCK_BYTES).then(Vec::new),
+            tail: (offset == FIRST_OFFSET).then(Vec::new),
         }
     }
 
@@ -194,10 +195,10 @@ impl Cursor {
 
     fn accept(&mut self, frame: &Frame) {
         let (start, end) = (frame.start().offset(), frame.end().offset());
-        let block = block_down(end);
+        let block = block_down(end - 1);
         let bytes = frame.bytes();
         if start >= block {
-            if block_down(self.offset) < block {
+            if block_down(self.offset - 1) < block {
                 self.tail = Some(Vec::new());
             }
             if let Some(tail) = &mut self.tail {
@@ -245,16 +246,15 @@ impl Cursor {
     /// # Errors
     /// `TIDEMARK_CORRUPT` if the bytes to write again have changed; `TIDEMARK_IO`.
     pub fn into_writer(self, log: &Log, synced: Position, preamble: &[u8]) -> Result<Writer> {
-        let tail = match self.tail {
-            Some(tail) => tail,
-            None => {
-                let block = block_down(self.offset);
-                let mut tail = vec![0; (self.offset - block) as usize];
-                self.segment.read_into(&mut tail, block)?;
-                tail
-            }
+        let tail = if let Some(tail) = self.tail {
+            tail
+        } else {
+            let block = block_down(self.offset - 1);
+            let mut tail = vec![0; (self.offset - block) as usize];
+            self.segment.read_into(&mut tail, block)?;
+            tail
         };
-        debug_assert!(tail.len() < BLOCK, "a whole block is no tail");
+        debug_assert!(tail.len() <= BLOCK, "a tail is a part of a block");
         let staging = Staging::new(
             self.segment.header(),
             self.segment.frames_end(),
@@ -262,9 +262,10 @@ impl Cursor {
         )
         .behind(self.offset, self.chain, tail, synced);
         let mut writer = Writer::new(&self.segment, staging, log.proven());
-        if self.offset == FIRST_OFFSET {
-            writer.link(self.expected.unwrap_or_default(), preamble);
+        if self.offset > FIRST_OFFSET {
+            return Ok(writer.over_a_stale_tail());
         }
+        writer.link(self.expected.unwrap_or_default(), preamble);
         Ok(writer)
     }
 }

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tidemark_storage::{File, FileKind, LockMode, Map, Open, OsError, Site, Storage};
+use tidemark_storage::{Access, File, FileKind, LockMode, Map, Open, OsError, Site, Storage};
 
 use super::format::{
     BLOCK, FRAME_HEADER, FRAME_HEADER_BYTES, FrameHeader, Header, HeaderDefect, Link, Reason, Seal,
@@ -60,7 +60,7 @@ impl Segment {
             file.lock(Site::SegmentLock, LockMode::Shared).map_err(failed)?;
             let named = storage.stat_link(Site::SegmentVerify, &path).map_err(failed)?;
             if named.id == stat.id {
-                let segment = Self::read(path, file, io)?;
+                let segment = Self::read(path, file, io, how)?;
                 if segment.number() != number {
                     let reason = "its header has another number than its name";
                     return Err(corrupt(&segment.path, 0, reason));
@@ -72,7 +72,7 @@ impl Segment {
         Err(Error::new(ErrorKind::Io, message).at(&path))
     }
 
-    fn read(path: PathBuf, file: Box<dyn File>, io: Io) -> Result<Self> {
+    fn read(path: PathBuf, file: Box<dyn File>, io: Io, how: Open) -> Result<Self> {
         let stat = file.stat(Site::SegmentOpen).map_err(|os| Error::os("look at", &path, os))?;
         if stat.link_count != 1 {
             return Err(corrupt(&path, 0, "the file has another name, too"));
@@ -89,7 +89,8 @@ impl Segment {
         if count < BLOCK {
             return Err(corrupt(&path, 0, "the file is cut off"));
         }
-        let header = Header::decode(&block).map_err(|defect| match defect {
+        let writes = how.access == Access::ReadWrite;
+        let header = Header::decode(&block, writes).map_err(|defect| match defect {
             HeaderDefect::Damaged(reason) => corrupt(&path, 0, reason),
             HeaderDefect::TooNew(version) => {
                 let message = format!(
@@ -192,12 +193,6 @@ impl Segment {
         written.map_err(|os| Error::os("write", &self.path, os).at_offset(u64::from(offset)))
     }
 
-    /// Whether this is the same segment, and not another one that got its number.
-    #[must_use]
-    pub fn is_same_life(&self, other: &Self) -> bool {
-        self.number() == other.number() && self.salt() == other.salt()
-    }
-
     /// Brings what was written to the medium. A failure is final.
     pub(super) fn sync(&self, site: Site) -> Result<()> {
         let synced = match &self.map {
@@ -255,20 +250,24 @@ impl Segment {
         Ok(Frame::check(header, bytes))
     }
 
-    /// Where the frame after one that ends at `end` starts: there, or at the next block. There
-    /// must be one: ask only for an end below a published position.
+    /// Where the frame after one that ends at `end` starts: there, or at the next block. Ask only
+    /// for an end below a published position: what is beyond may be left of a torn write.
     ///
     /// # Errors
-    /// `TIDEMARK_CORRUPT` if there is none; `TIDEMARK_IO`.
+    /// `TIDEMARK_CORRUPT` if no header of a frame is at either; `TIDEMARK_IO`.
     pub fn next_offset(&self, end: u32) -> Result<u32> {
-        let here = self.try_header(end)?;
-        let next = block_up(end);
-        let reason = match here {
-            Ok(_) => return Ok(end),
-            Err(_) if next != end && self.try_header(next)?.is_ok() => return Ok(next),
-            Err(reason) => reason,
-        };
-        Err(self.corrupt(end, reason))
+        for offset in [end, block_up(end)] {
+            if self.try_header(offset)?.is_ok() {
+                return Ok(offset);
+            }
+        }
+        Err(self.corrupt(end, "there is no frame"))
+    }
+
+    /// Whether this is the same segment in the same life of its file.
+    #[must_use]
+    pub fn is_same_life(&self, other: &Self) -> bool {
+        self.header == other.header
     }
 
     /// The first frame, if the segment is begun; what is wrong with it, if it is not.

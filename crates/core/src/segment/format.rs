@@ -37,9 +37,8 @@ const HEADER_LOG_ID_AT: usize = HEADER_KIND_AT + 8;
 const HEADER_NUMBER_AT: usize = HEADER_LOG_ID_AT + 16;
 const HEADER_SIZE_AT: usize = HEADER_NUMBER_AT + 4;
 const HEADER_SALT_AT: usize = HEADER_SIZE_AT + 4;
-const HEADER_FLAGS_AT: usize = HEADER_SALT_AT + 8;
-const HEADER_RESERVED_AT: usize = HEADER_FLAGS_AT + 4;
-const HEADER_RECYCLED: u32 = 1;
+const HEADER_LIVES_AT: usize = HEADER_SALT_AT + 8;
+const HEADER_RESERVED_AT: usize = HEADER_LIVES_AT + 4;
 
 const FRAME_CRC_BYTES: usize = 4;
 const FRAME_KIND_AT: usize = FRAME_CRC_BYTES;
@@ -110,15 +109,17 @@ fn salted_crc(salt: u64, parts: &[&[u8]]) -> u32 {
     parts.iter().fold(begun, |crc, part| crc32c::crc32c_append(crc, part))
 }
 
-/// The first eight bytes of the SHA-256 of what ties a frame to all frames before it.
+/// `H64` of the format: the first eight bytes of the SHA-256 of the parts, one after another.
+#[must_use]
+pub fn h64(parts: &[&[u8]]) -> u64 {
+    let hash = parts.iter().fold(Sha256::new(), Digest::chain_update).finalize();
+    u64_at(&hash, 0).unwrap_or_default()
+}
+
+/// What ties a frame to all frames before it.
 pub(super) fn chain_after(before: u64, salt: u64, header: &[u8]) -> u64 {
     let covered = header.get(FRAME_CRC_BYTES..FRAME_CHAIN_AT).unwrap_or_default();
-    let hash = Sha256::new()
-        .chain_update(before.to_le_bytes())
-        .chain_update(salt.to_le_bytes())
-        .chain_update(covered)
-        .finalize();
-    u64_at(&hash, 0).unwrap_or_default()
+    h64(&[&before.to_le_bytes(), &salt.to_le_bytes(), covered])
 }
 
 /// The next multiple of a block, or the offset itself. Offsets stay below 4 GiB - 4 KiB.
@@ -151,15 +152,15 @@ pub(super) struct Header {
     pub(super) number: u32,
     pub(super) size_bytes: u32,
     pub(super) salt: u64,
-    /// Whether the file had a life before this one: what lies behind the end may be of that one.
-    pub(super) recycled: bool,
+    /// How often the file was a segment before: what lies behind the end may be of those lives.
+    pub(super) lives: u32,
 }
 
 /// Why a header is not to be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeaderDefect {
     Damaged(Reason),
-    /// Only a later version of this program may read the file.
+    /// Only a later version of this program may read the file, or write to it.
     TooNew(u16),
 }
 
@@ -174,8 +175,7 @@ impl Header {
         put(&mut block, HEADER_NUMBER_AT, &self.number.to_le_bytes());
         put(&mut block, HEADER_SIZE_AT, &self.size_bytes.to_le_bytes());
         put(&mut block, HEADER_SALT_AT, &self.salt.to_le_bytes());
-        let flags = if self.recycled { HEADER_RECYCLED } else { 0 };
-        put(&mut block, HEADER_FLAGS_AT, &flags.to_le_bytes());
+        put(&mut block, HEADER_LIVES_AT, &self.lives.to_le_bytes());
         let crc = Self::crc(&block);
         put(&mut block, HEADER_CRC_AT, &crc.to_le_bytes());
         block
@@ -187,7 +187,8 @@ impl Header {
         crc32c::crc32c_append(crc32c::crc32c(before), after)
     }
 
-    pub(super) fn decode(block: &[u8; BLOCK]) -> Result<Self, HeaderDefect> {
+    /// Checks it, for somebody who reads the log, or also `writes` to it.
+    pub(super) fn decode(block: &[u8; BLOCK], writes: bool) -> Result<Self, HeaderDefect> {
         let damaged = HeaderDefect::Damaged;
         if !block.starts_with(&HEADER_MAGIC) {
             return Err(damaged("it does not begin as a segment does"));
@@ -196,13 +197,13 @@ impl Header {
             return Err(damaged("its header fails the checksum"));
         }
         Self::fields(block).ok_or(damaged("its header is cut off")).and_then(|(header, reader)| {
-            let flags = u32_at(block, HEADER_FLAGS_AT).unwrap_or(u32::MAX);
+            let version = u16_at(block, HEADER_VERSION_AT).unwrap_or_default();
             let reserved = block.get(HEADER_RESERVED_AT..).unwrap_or_default();
-            if reader > FORMAT_VERSION {
-                Err(HeaderDefect::TooNew(reader))
-            } else if reader == 0 || u16_at(block, HEADER_VERSION_AT) < Some(reader) {
+            if reader > FORMAT_VERSION || (writes && version > FORMAT_VERSION) {
+                Err(HeaderDefect::TooNew(version))
+            } else if reader == 0 || version < reader {
                 Err(damaged("its header names no format version"))
-            } else if flags & !HEADER_RECYCLED != 0 || !is_zero(reserved) {
+            } else if !is_zero(reserved) {
                 Err(damaged("reserved bytes of its header are not zero"))
             } else if header.salt == 0 || header.number == 0 {
                 Err(damaged("its header has no salt or no number"))
@@ -219,7 +220,7 @@ impl Header {
             number: u32_at(block, HEADER_NUMBER_AT)?,
             size_bytes: u32_at(block, HEADER_SIZE_AT)?,
             salt: u64_at(block, HEADER_SALT_AT)?,
-            recycled: u32_at(block, HEADER_FLAGS_AT)? & HEADER_RECYCLED != 0,
+            lives: u32_at(block, HEADER_LIVES_AT)?,
         };
         Some((header, u16_at(block, HEADER_READER_AT)?))
     }
@@ -370,8 +371,8 @@ impl FrameHeader {
         if self.record_count.checked_mul(8).is_none_or(|table| table > self.body_bytes) {
             return Err("the frame's table does not fit into it");
         }
-        if self.synced > self.start {
-            return Err("the frame knows more to be synced than there was");
+        if self.synced > self.start || (self.kind == KIND_MARK && self.synced != self.start) {
+            return Err("the frame knows something else to be synced than there was");
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::cursor::Cursor;
 use super::log::Log;
 use super::place::Place;
 use super::report::Report;
-use super::scan::{self, Begun, Scanned};
+use super::scan::{self, Begun};
 use super::{FIRST_OFFSET, Position, Replay};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -83,50 +83,43 @@ fn look<R: Replay>(
         return Err(place.missing(limit.segment()));
     }
     let mut report = Report::default();
-    let (cursor, log_id) = match scanned {
-        Scanned { active: Some(active), prepared } => {
-            let log_id = active.segment.header().log_id;
-            let own = active.segment.number();
-            let limit = match limit {
-                Some(limit) => limit,
-                None => proven(&active, &mut report)?,
-            };
-            report.proven = limit;
-            let cursor = if limit.segment() != own {
-                // The limit is the start of the segment that is only prepared.
-                let next = prepared.ok_or_else(|| place.missing(limit.segment()))?;
-                to_start_of(&active, &next, limit, &mut replay)?
-            } else if limit.offset() == FIRST_OFFSET {
-                let link = active.link;
-                Cursor::start(&active.segment).expecting(link.before, link.end, link.chain)
-            } else {
-                scan::begin(&active, &mut replay)?;
-                scan::replay_to(Cursor::start(&active.segment), limit, &mut replay)?
-            };
-            (cursor, log_id)
+    let known = scanned.active.as_ref().map(|begun| &begun.segment).or(scanned.prepared.as_ref());
+    let log_id = known.ok_or_else(|| place.missing(1))?.header().log_id;
+    let cursor = match (scanned.active, scanned.prepared, limit) {
+        (Some(active), Some(next), Some(limit)) if limit.segment() == next.number() => {
+            to_start_of(&active, &next, limit, &mut replay)?
         }
-        Scanned { active: None, prepared: Some(only) } => {
-            let start = Position::start_of(only.number());
-            report.proven = start;
+        (Some(active), _, Some(limit)) => {
+            scan::begin(&active, &mut replay)?;
+            scan::replay_to(Cursor::start(&active.segment), limit, &mut replay)?
+        }
+        (Some(active), _, None) => {
+            let synced = proven(&active, &mut report)?;
+            scan::replay_proven(&active, synced, &mut replay)?
+        }
+        (None, Some(only), _) => {
+            let start = Position::start_of(1);
             if only.number() != 1 || limit.is_some_and(|limit| limit > start) {
                 return Err(only.corrupt(FIRST_OFFSET, "the segment is not begun"));
             }
-            (Cursor::start(&only).expecting(0, 0, 0), only.header().log_id)
+            let preamble = replay.preamble();
+            replay.begin(1, only.header().size_bytes, &preamble)?;
+            Cursor::start(&only).expecting(0, 0, 0)
         }
-        Scanned { .. } => return Err(place.missing(1)),
+        (None, None, _) => return Err(place.missing(1)),
     };
+    report.proven = cursor.position();
     let log = Log::new(place.clone(), log_id, 0);
     log.note_synced(report.proven);
     Ok(Inspected { log, replay, cursor, report })
 }
 
 /// Up to where the log is proven, without a writer who says so.
-fn proven(active: &Begun, report: &mut Report) -> Result<Position> {
+fn proven(active: &Begun, report: &mut Report) -> Result<u32> {
     let extent = scan::measure(active)?;
-    report.scanned_bytes = u64::from(extent.valid_end() - FIRST_OFFSET);
-    report.closed = extent.mark_end.is_some() && extent.proven == extent.end;
-    scan::search_behind(&active.segment, extent.end, extent.valid_end())?;
-    Ok(Position::new(active.segment.number(), extent.proven))
+    report.scanned_bytes = u64::from(extent.end - FIRST_OFFSET);
+    report.closed = extent.is_marked;
+    Ok(extent.synced)
 }
 
 /// A cursor at the start of a segment whose writer has not begun it.
@@ -141,6 +134,11 @@ fn to_start_of(
     }
     let segment = &active.segment;
     let seal = segment.seal()?.map_err(|reason| segment.corrupt(segment.frames_end(), reason))?;
-    replay.complete(segment.number(), &active.preamble, &seal.summary)?;
-    Ok(Cursor::start(next).expecting(segment.number(), seal.end, seal.chain))
+    scan::begin(active, replay)?;
+    let end = Position::new(segment.number(), seal.end);
+    let mut cursor = scan::replay_to(Cursor::start(segment), end, replay)?;
+    cursor.go_on(next)?;
+    let preamble = replay.preamble();
+    replay.begin(next.number(), next.header().size_bytes, &preamble)?;
+    Ok(cursor)
 }

@@ -43,14 +43,14 @@ mod writer;
 
 pub use cursor::Cursor;
 pub use file::Segment;
-pub use format::FrameHeader;
+pub use format::{FrameHeader, h64};
 pub use frame::{Frame, Records};
 pub use inspect::Inspected;
 pub use log::{Log, Opened};
 pub use report::{Report, TornTail};
 pub use writer::Writer;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// What is written at once, and what frames are laid out by.
 pub const BLOCK_BYTES: u32 = 4096;
@@ -78,7 +78,6 @@ impl Position {
     /// The offset in a segment.
     #[must_use]
     pub const fn new(segment: u32, offset: u32) -> Self {
-        #[expect(clippy::cast_lossless, reason = "u64::from is not const")]
         Self((segment as u64) << u32::BITS | offset as u64)
     }
 
@@ -91,9 +90,7 @@ impl Position {
     /// The number of the segment.
     #[must_use]
     pub const fn segment(self) -> u32 {
-        #[expect(clippy::cast_possible_truncation, reason = "the upper half has 32 bits")]
-        let segment = (self.0 >> u32::BITS) as u32;
-        segment
+        (self.0 >> u32::BITS) as u32
     }
 
     /// The offset in the segment.
@@ -185,6 +182,11 @@ pub trait Replay {
 
     /// The summary of the segment that was begun last, for its seal.
     fn summary(&self) -> Vec<u8>;
+}
+
+/// No segment can follow the last one.
+pub(crate) fn numbers_used_up() -> Error {
+    Error::new(ErrorKind::TooLarge, "the log has used up the numbers of its segments")
 }
 
 /// The size of a frame: header, table, records and padding; nothing if it is beyond 32 bits.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tidemark_storage::{File, FileKind, LockMode, Open, Site};
 
 use super::file::Segment;
-use super::format::Header;
+use super::format::{BLOCK, Header};
 use super::log::Log;
 use super::place::Place;
 use crate::error::{Error, Result};
@@ -33,7 +33,7 @@ impl Blank {
     /// Makes one of this size.
     pub(super) fn make(log: &Log, number: u32, size_bytes: u32) -> Result<Self> {
         let place = log.place();
-        let header = header(log, number, size_bytes, false)?;
+        let header = header(log, number, size_bytes, 0)?;
         let temporary = Temporary::create(&place.storage, &place.directory, FILE_MODE)?;
         let failed = |os| Error::os("make room for a segment in", &place.directory, os);
         let file = temporary.file()?;
@@ -57,9 +57,9 @@ impl Blank {
 }
 
 /// The header of a new life.
-fn header(log: &Log, number: u32, size_bytes: u32, recycled: bool) -> Result<Header> {
+fn header(log: &Log, number: u32, size_bytes: u32, lives: u32) -> Result<Header> {
     let (kind, log_id, salt) = (log.place().options.kind, log.log_id(), log.place().salt()?);
-    Ok(Header { kind, log_id, number, size_bytes, salt, recycled })
+    Ok(Header { kind, log_id, number, size_bytes, salt, lives })
 }
 
 /// Makes an open segment of a file that just got its name.
@@ -115,6 +115,23 @@ impl Log {
         Ok(Some(segment))
     }
 
+    /// The header of a spare's next life. Its salt is told apart from the one before by its CRC,
+    /// too: otherwise the headers of that life's frames would pass for some of this one.
+    fn next_life(&self, file: &dyn File, number: u32) -> Result<Header> {
+        let mut block = [0; BLOCK];
+        let read = file.read_full(Site::PrepareSpare, &mut block, 0);
+        let before = read.ok().and_then(|_| Header::decode(&block, false).ok());
+        // One life at least, if the header does not tell.
+        let lives = before.map_or(1, |before| before.lives.saturating_add(1));
+        let crc = |salt: u64| crc32c::crc32c(&salt.to_le_bytes());
+        loop {
+            let header = header(self, number, self.place().options.segment_bytes, lives)?;
+            if before.is_none_or(|before| crc(before.salt) != crc(header.salt)) {
+                return Ok(header);
+            }
+        }
+    }
+
     fn of_a_new_file(&self, number: u32) -> Result<Segment> {
         let blank = Blank::make(self, number, self.place().options.segment_bytes)?;
         blank.temporary.sync(Site::PrepareSync)?;
@@ -128,7 +145,7 @@ impl Log {
             let size_bytes = place.options.segment_bytes;
             let Some(file) = open_spare(place, &spare, size_bytes) else { continue };
             let failed = |os| Error::os("prepare the spare", &spare, os);
-            let header = header(self, number, size_bytes, true)?;
+            let header = self.next_life(file.as_ref(), number)?;
             file.write_all(Site::PrepareHeader, &header.encode(), 0).map_err(failed)?;
             file.sync_all(Site::PrepareSync).map_err(failed)?;
             let path = place.path_of(number);

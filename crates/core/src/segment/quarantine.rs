@@ -8,6 +8,7 @@
 //! writes the same file again.
 
 use std::ffi::OsString;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tidemark_storage::{OsError, Site};
@@ -23,8 +24,9 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// Files that quarantine takes; whoever lets more accumulate has another problem.
 const FILES_MAX: usize = 16;
 
-/// Copies the bytes `from..to` of a segment into quarantine, durably.
-pub(super) fn keep(place: &Place, segment: &Segment, from: u32, to: u32) -> Result<PathBuf> {
+/// Copies bytes of a segment into quarantine, durably.
+pub(super) fn keep(place: &Place, segment: &Segment, torn: &Range<u32>) -> Result<PathBuf> {
+    let (from, to) = (torn.start, torn.end);
     let directory = place.directory.join(DIRECTORY);
     match place.storage.make_dir(Site::TailQuarantine, &directory, DIRECTORY_MODE) {
         Err(os) if os.errno != OsError::EEXIST => {

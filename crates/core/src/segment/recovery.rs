@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! names synced -> scan -> walk the active segment to its end e; proven up to w
-//!   closed       go on over the mark
+//!   closed       go on behind the mark
 //!   otherwise    what is behind e           -> quarantine/
-//!                link, frames from w to e   -> temporary -> sync -> rename -> directory sync
-//!                seal behind w, cut, sync      (may be done again at any time)
+//!                link, frames from w to e   -> temporary -> sync -> mark -> sync -> rename
+//!                                              -> directory sync
+//!                seal behind w, sync, cut      (may be done again at any time)
 //! ```
 //!
 //! Recovery of the recovery: before the rename nothing has changed but the quarantine; after it
@@ -17,7 +18,7 @@ use tidemark_storage::Site;
 
 use super::cursor::Cursor;
 use super::file::Segment;
-use super::format::{BLOCK, KIND_LINK, Link, Seal, block_up, frame_start};
+use super::format::{BLOCK, Link, Seal, block_up, frame_start};
 use super::log::{Log, Opened};
 use super::place::{Names, Place};
 use super::prepare::Blank;
@@ -27,7 +28,7 @@ use super::staging::Staging;
 use super::writer::Writer;
 use super::{
     BLOCK_BYTES, FIRST_OFFSET, KIND_USER_MIN, Position, RESERVE_BYTES, Replay, frame_bytes,
-    quarantine,
+    numbers_used_up, quarantine,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::temporary;
@@ -64,17 +65,17 @@ impl Recovery<'_> {
         let Some(active) = &scanned.active else { return self.begin_log(scanned, names) };
         let extent = scan::measure(active)?;
         let own = active.segment.number();
-        self.report.scanned_bytes = u64::from(extent.valid_end() - FIRST_OFFSET);
-        self.report.proven = Position::new(own, extent.proven);
-        let torn = self.set_aside(&active.segment, extent.end, extent.valid_end())?;
+        self.report.scanned_bytes = u64::from(extent.end - FIRST_OFFSET);
+        self.report.proven = Position::new(own, extent.synced);
+        let torn = self.set_aside(&active.segment, extent.end)?;
         let torn_next = match &scanned.prepared {
             Some(prepared) => {
                 prepared.check_whole()?;
-                self.set_aside(prepared, FIRST_OFFSET, FIRST_OFFSET)?
+                self.set_aside(prepared, FIRST_OFFSET)?
             }
             None => false,
         };
-        if extent.mark_end.is_some() && extent.proven == extent.end && !torn && !torn_next {
+        if extent.is_marked && !torn && !torn_next {
             self.report.closed = true;
             return self.go_on(active, extent, scanned, names);
         }
@@ -83,7 +84,7 @@ impl Recovery<'_> {
         Ok(writer)
     }
 
-    /// Step 5: the log was closed.
+    /// The log was closed: the next frame follows the mark.
     fn go_on(
         &mut self,
         active: &Begun,
@@ -96,46 +97,39 @@ impl Recovery<'_> {
         let cursor = scan::replay_to(Cursor::start(&active.segment), end, self.replay)?;
         self.keep_spares(scanned, names)?;
         self.log.set_prepared(&active.segment);
-        Ok(cursor.into_writer(&self.log, end, &[])?.over_a_mark())
+        Ok(cursor.into_writer(&self.log, end, &[])?.behind_a_mark())
     }
 
     /// Quarantines what lies behind the valid frames of a segment. Whether there was something.
-    fn set_aside(&mut self, segment: &Segment, end: u32, valid_end: u32) -> Result<bool> {
-        let Some(torn_end) = scan::search_behind(segment, end, valid_end)? else {
-            return Ok(false);
-        };
+    fn set_aside(&mut self, segment: &Segment, end: u32) -> Result<bool> {
+        let Some(torn) = scan::search_behind(segment, end)? else { return Ok(false) };
         if self.log.place().options.strict {
-            return Err(
-                segment.corrupt(valid_end, "what is here belongs to no frame: a torn write")
-            );
+            return Err(segment.corrupt(end, "what is here belongs to no frame: a torn write"));
         }
-        let path = quarantine::keep(self.log.place(), segment, valid_end, torn_end)?;
+        let path = quarantine::keep(self.log.place(), segment, &torn)?;
+        let size_bytes = torn.end - torn.start;
         self.report.quarantined.push(path);
-        self.report.cut_bytes += u64::from(torn_end - valid_end);
-        let end = Position::new(segment.number(), valid_end);
-        self.report.torn.push(TornTail { end, size_bytes: torn_end - valid_end });
+        self.report.cut_bytes += u64::from(size_bytes);
+        let end = Position::new(segment.number(), end);
+        self.report.torn.push(TornTail { end, size_bytes });
         Ok(true)
     }
 
     /// Step 6: copies what is not proven into a new segment, and seals the old one.
     fn move_on(&mut self, active: &Begun, extent: Extent) -> Result<Writer> {
         let own = active.segment.number();
-        if extent.proven == FIRST_OFFSET {
+        if extent.synced == FIRST_OFFSET {
             // Nothing of the active segment is proven: it is made again, under its own name.
             let link = Link { by_recovery: true, ..active.link };
             let preamble = active.preamble.clone();
             return self.copy(own, link, &preamble, &Cursor::start(&active.segment), extent.end);
         }
-        scan::begin(active, self.replay)?;
-        let proven = Position::new(own, extent.proven);
-        let cursor = scan::replay_to(Cursor::start(&active.segment), proven, self.replay)?;
-        let (end, chain) = (extent.proven, cursor.chain());
+        let cursor = scan::replay_proven(active, extent.synced, self.replay)?;
+        let (end, chain) = (cursor.position().offset(), cursor.chain());
         let seal = Seal { number: own, end, chain, summary: self.replay.summary() };
         let preamble = self.replay.preamble();
         let link = Link { before: own, end, chain, by_recovery: true };
-        let next = own.checked_add(1).ok_or_else(|| {
-            Error::new(ErrorKind::TooLarge, "the log has used up the numbers of segments")
-        })?;
+        let next = own.checked_add(1).ok_or_else(numbers_used_up)?;
         let writer = self.copy(next, link, &preamble, &cursor, extent.end)?;
         seal_and_cut(&active.segment, &seal)?;
         Ok(writer)
@@ -180,6 +174,11 @@ impl Recovery<'_> {
             return Err(Error::new(ErrorKind::Internal, "the copy is larger than was computed"));
         }
         blank.temporary.sync(Site::RecoverSync)?;
+        // Without a mark nothing would prove the copies, and the next opener would copy them anew.
+        staging.set_synced(staging.position());
+        staging.mark();
+        flush(&mut staging)?;
+        blank.temporary.sync(Site::RecoverMarkSync)?;
         let segment = Arc::new(blank.name(&self.log, Site::RecoverRename)?);
         self.log.place().sync_names(Site::RecoverSyncDir)?;
         self.log.set_prepared(&segment);
@@ -187,7 +186,7 @@ impl Recovery<'_> {
         self.replay.begin(number, size_bytes, preamble)?;
         let copied = staging.position();
         drop(scan::replay_to(Cursor::start(&segment), copied, self.replay)?);
-        Ok(Writer::new(&segment, staging, self.log.proven()))
+        Ok(Writer::new(&segment, staging, self.log.proven()).behind_a_mark())
     }
 
     /// What the copy needs: as much as any segment, or more if the frames take more.
@@ -198,7 +197,7 @@ impl Recovery<'_> {
         let mut cursor = Cursor::at(from.segment(), from.position().offset(), from.chain());
         let limit = Position::new(from.segment().number(), end);
         while let Some(frame) = cursor.next(limit)? {
-            if frame.kind() != KIND_LINK {
+            if frame.kind() >= KIND_USER_MIN {
                 let size = frame.header().frame_bytes();
                 copied = copied.and_then(|at| frame_start(at, size).checked_add(size));
             }
@@ -214,7 +213,7 @@ impl Recovery<'_> {
             if prepared.number() != 1 {
                 return Err(self.log.place().missing(prepared.number() - 1));
             }
-            self.set_aside(prepared, FIRST_OFFSET, FIRST_OFFSET)?;
+            self.set_aside(prepared, FIRST_OFFSET)?;
         }
         self.remove_unbelieved(&Names { spares: names.spares.clone(), ..Names::default() }, 1)?;
         let size_bytes = self.log.place().options.segment_bytes;
@@ -285,6 +284,6 @@ fn seal_and_cut(segment: &Segment, seal: &Seal) -> Result<()> {
     let (file, path) = (segment.file(), segment.path());
     let failed = |os| Error::os("seal", path, os);
     file.write_all(Site::RecoverSeal, &block, at).map_err(failed)?;
-    file.set_len(Site::RecoverTrim, at + BLOCK as u64).map_err(failed)?;
-    file.sync_all(Site::RecoverTrimSync).map_err(failed)
+    file.sync_all(Site::RecoverSealSync).map_err(failed)?;
+    file.set_len(Site::RecoverTrim, at + BLOCK as u64).map_err(failed)
 }

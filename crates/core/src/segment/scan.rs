@@ -5,11 +5,12 @@
 //! nothing, because the frames before it may not have reached the medium (SG-3 speaks of the
 //! frames of the next segment).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::file::Segment;
-use super::format::{FRAME_HEADER, FrameHeader, KIND_MARK, Link, Seal, is_zero};
+use super::format::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, KIND_MARK, Link, Seal, is_zero};
 use super::place::Place;
 use super::{FIRST_OFFSET, KIND_USER_MIN, Position, Replay};
 use crate::error::Result;
@@ -113,6 +114,18 @@ pub(super) fn begin(begun: &Begun, replay: &mut dyn Replay) -> Result<()> {
     replay.begin(segment.number(), segment.header().size_bytes, &begun.preamble)
 }
 
+/// Replays what is proven: the frames that end at or before `synced`.
+pub(super) fn replay_proven(begun: &Begun, synced: u32, replay: &mut dyn Replay) -> Result<Cursor> {
+    begin(begun, replay)?;
+    let mut cursor = Cursor::start(&begun.segment);
+    while let Ok(frame) = cursor.step(synced)? {
+        if frame.kind() >= KIND_USER_MIN {
+            replay.frame(&frame)?;
+        }
+    }
+    Ok(cursor)
+}
+
 /// Replays frames up to a position.
 pub(super) fn replay_to(
     mut cursor: Cursor,
@@ -130,19 +143,13 @@ pub(super) fn replay_to(
 /// How far the frames of an active segment go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// The end of the last valid frame that is not a mark.
+    /// The end of the last valid frame.
     pub(super) end: u32,
-    /// The mark behind that, if the log was closed: where it ends.
-    pub(super) mark_end: Option<u32>,
-    /// Up to where everything was on the medium: the start of the segment at least.
-    pub(super) proven: u32,
-}
-
-impl Extent {
-    /// Where the valid frames end, the mark included.
-    pub(super) fn valid_end(&self) -> u32 {
-        self.mark_end.unwrap_or(self.end)
-    }
+    /// Whether that is a mark.
+    pub(super) is_marked: bool,
+    /// Up to where everything was on the medium: the start of the segment at least. It may lie
+    /// in the padding before a mark.
+    pub(super) synced: u32,
 }
 
 /// Walks the frames of a segment to the first one that is not valid.
@@ -150,48 +157,47 @@ pub(super) fn measure(begun: &Begun) -> Result<Extent> {
     let segment = &begun.segment;
     segment.check_whole()?;
     let mut cursor = Cursor::start(segment);
-    let mut extent = Extent { end: FIRST_OFFSET, mark_end: None, proven: FIRST_OFFSET };
+    let mut extent = Extent { end: FIRST_OFFSET, is_marked: false, synced: FIRST_OFFSET };
+    let mut link_end = u32::MAX;
     while let Ok(frame) = cursor.step(segment.frames_end())? {
-        let end = frame.end().offset();
-        if frame.synced().segment() == segment.number() {
-            extent.proven = extent.proven.max(frame.synced().offset());
+        link_end = link_end.min(frame.end().offset());
+        let synced = frame.synced();
+        // Less than the link is nothing of this segment.
+        if synced.segment() == segment.number() && synced.offset() >= link_end {
+            extent.synced = extent.synced.max(synced.offset());
         }
-        if frame.kind() == KIND_MARK {
-            extent.mark_end = Some(end);
-            extent.proven = extent.proven.max(frame.start().offset());
-        } else {
-            (extent.end, extent.mark_end) = (end, None);
-        }
-    }
-    if extent.proven > extent.end {
-        // A mark names its own start, which may lie behind the end: padding.
-        extent.proven = extent.end;
+        extent.end = frame.end().offset();
+        extent.is_marked = frame.kind() == KIND_MARK;
     }
     Ok(extent)
 }
 
-/// Looks for what lies behind the valid frames of a segment, of which those up to `end` count.
-/// Returns where that ends, if there is something that was never acknowledged.
+/// Looks for what lies behind the valid frames of a segment, which end at `end`. Returns from where
+/// to where there is something: nothing proves that it was acknowledged.
 ///
 /// # Errors
 /// `TIDEMARK_CORRUPT` if there is a frame that proves that what should follow `end` was on the
 /// medium once.
-pub(super) fn search_behind(segment: &Segment, end: u32, valid_end: u32) -> Result<Option<u32>> {
-    let mut torn_end = None;
-    let mut from = valid_end;
+pub(super) fn search_behind(segment: &Segment, end: u32) -> Result<Option<Range<u32>>> {
+    let mut torn: Option<Range<u32>> = None;
+    let mut add = |start: u32, end: u32| {
+        let torn = torn.get_or_insert(start..end);
+        torn.end = torn.end.max(end);
+    };
     let frames_end = segment.frames_end();
+    let mut from = end;
     let mut bytes = Vec::new();
     while from < frames_end {
         let to = from.saturating_add(SEARCH_BYTES).min(frames_end);
         // Headers that begin before `to` are looked at; they may end behind it.
-        let read_to = to.saturating_add(SEARCH_OVERLAP).min(frames_end);
+        let read_to = to.saturating_add(FRAME_HEADER_BYTES).min(frames_end);
         bytes.resize((read_to - from) as usize, 0);
         segment.read_into(&mut bytes, from)?;
-        for (start, window) in (from..to).step_by(8).zip(bytes.chunks_exact(8).enumerate()) {
-            let ((index, chunk), rest) = (window, bytes.get(window.0 * 8..).unwrap_or_default());
-            debug_assert_eq!(from as usize + index * 8, start as usize, "both go by eight");
-            if !segment.header().recycled && !is_zero(chunk) {
-                torn_end = torn_end.max(Some(start + 8));
+        for start in (from..to).step_by(ALIGNMENT as usize) {
+            let rest = bytes.get((start - from) as usize..).unwrap_or_default();
+            let word = rest.get(..ALIGNMENT as usize).unwrap_or_default();
+            if segment.header().lives == 0 && !is_zero(word) {
+                add(start, start + ALIGNMENT);
             }
             if !FrameHeader::names_offset(rest, start) {
                 continue;
@@ -204,14 +210,9 @@ pub(super) fn search_behind(segment: &Segment, end: u32, valid_end: u32) -> Resu
                 let reason = "what was here had been synced, as a later frame proves";
                 return Err(segment.corrupt(end, reason));
             }
-            torn_end = torn_end.max(Some(header.end().offset()));
+            add(start, header.end().offset());
         }
         from = to;
     }
-    Ok(torn_end)
+    Ok(torn)
 }
-
-/// What of a header may lie behind the part that is searched.
-const SEARCH_OVERLAP: u32 = FRAME_HEADER_OVERLAP;
-const FRAME_HEADER_OVERLAP: u32 = super::format::FRAME_HEADER_BYTES;
-const _: () = assert!(FRAME_HEADER == FRAME_HEADER_OVERLAP as usize);

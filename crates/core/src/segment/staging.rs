@@ -13,6 +13,9 @@ use super::format::{
 };
 use super::{BLOCK_BYTES, FIRST_OFFSET, Position, RESERVE_BYTES, RESERVE_FROM_BYTES, frame_bytes};
 
+/// Room that only marks may take.
+const MARKS_BYTES: u32 = 2 * FRAME_HEADER_BYTES;
+
 /// What tells the frames of a writer from all others: drawn when the log is opened.
 #[derive(Debug)]
 pub(super) struct Identity {
@@ -61,7 +64,8 @@ impl Staging {
         }
     }
 
-    /// Nothing, behind the frame that ends at `offset`; `tail` are the bytes of its block.
+    /// Nothing, behind the frame that ends at `offset`; `tail` are the bytes of the block that it
+    /// ends in: the first write begins with it.
     pub(super) fn behind(
         mut self,
         offset: u32,
@@ -69,7 +73,8 @@ impl Staging {
         tail: Vec<u8>,
         synced: Position,
     ) -> Self {
-        self.base = block_down(offset);
+        // SG-10: what was last before may only be in memory. An offset behind the link is not 0.
+        self.base = block_down(offset.saturating_sub(1)).max(FIRST_OFFSET);
         self.buffer = tail;
         self.buffer.resize((offset - self.base) as usize, 0);
         self.chain = chain;
@@ -126,12 +131,12 @@ impl Staging {
         limit.saturating_sub(start)
     }
 
-    /// The largest frame that fits at all, and leaves room for a mark.
+    /// The largest frame that fits at all, and leaves room for the mark behind it and the last one.
     pub(super) fn room_with_reserve(&self) -> u32 {
-        let (offset, limit) = (self.offset(), self.frames_end - FRAME_HEADER_BYTES);
+        let (offset, limit) = (self.offset(), self.frames_end - MARKS_BYTES);
         let next = block_up(offset);
         let rest = next - offset;
-        let last_block = BLOCK_BYTES - FRAME_HEADER_BYTES;
+        let last_block = BLOCK_BYTES - MARKS_BYTES;
         match limit.checked_sub(next) {
             // In the last block already.
             None => limit.saturating_sub(offset),
@@ -148,19 +153,21 @@ impl Staging {
         start <= self.frames_end - FRAME_HEADER_BYTES
     }
 
-    /// Makes a frame; returns its end. Without room for it nothing is staged, and the writer is
+    /// Makes a frame; returns where it starts and ends. Without room for it nothing is staged, and the writer is
     /// done for: it was to look before.
-    pub(super) fn stage<'a, I>(&mut self, kind: u8, flags: u8, number: u64, records: I) -> Position
-    where
-        I: Iterator<Item = &'a [u8]> + Clone,
-    {
-        let (count, size) = records
-            .clone()
-            .fold((0_usize, 0_usize), |(count, size), it| (count + 1, size + it.len()));
-        if self.try_stage((kind, flags, number), count, size, records).is_none() {
-            self.overflown = true;
-        }
-        self.position()
+    pub(super) fn stage<'a>(
+        &mut self,
+        kind: u8,
+        flags: u8,
+        number: u64,
+        records: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> (Position, Position) {
+        let totals =
+            |(count, size): (usize, usize), record: &[u8]| (count + 1, size + record.len());
+        let (count, size) = records.clone().fold((0, 0), totals);
+        let start = self.try_stage((kind, flags, number), count, size, records);
+        self.overflown |= start.is_none();
+        (start.unwrap_or_else(|| self.position()), self.position())
     }
 
     fn try_stage<'a>(
@@ -169,12 +176,13 @@ impl Staging {
         count: usize,
         size: usize,
         records: impl Iterator<Item = &'a [u8]> + Clone,
-    ) -> Option<()> {
+    ) -> Option<Position> {
         let frame_bytes = frame_bytes(count, size)?;
         let start = frame_start(self.offset(), frame_bytes);
         start.checked_add(frame_bytes).filter(|end| *end <= self.frames_end)?;
         let table_bytes = count * TABLE_ENTRY;
         let at = (start - self.base) as usize;
+        let start = Position::new(self.number, start);
         self.buffer.resize(at + FRAME_HEADER, 0);
         for record in records.clone() {
             let size = u32::try_from(record.len()).ok()?;
@@ -189,12 +197,12 @@ impl Staging {
         let header = FrameHeader {
             kind,
             flags,
-            start: Position::new(self.number, start),
+            start,
             body_bytes: u32::try_from(table_bytes + size).ok()?,
             record_count: u32::try_from(count).ok()?,
             table_crc: crc32c::crc32c(table),
             number,
-            synced: self.synced,
+            synced: if kind == KIND_MARK { start } else { self.synced },
             nonce: self.identity.nonce,
             counter: self.identity.counter.fetch_add(1, Ordering::Relaxed),
             chain: 0,
@@ -203,20 +211,20 @@ impl Staging {
         put(&mut self.buffer, at, &bytes);
         self.chain = chain;
         debug_assert!(self.buffer.len().is_multiple_of(ALIGNMENT as usize), "frames are aligned");
-        Some(())
+        Some(start)
     }
 
     /// Makes the first frame of the segment.
-    pub(super) fn link(&mut self, link: Link, preamble: &[u8]) -> Position {
+    pub(super) fn link(&mut self, link: Link, preamble: &[u8]) {
         debug_assert_eq!(self.offset(), FIRST_OFFSET, "a segment begins with its link");
         self.chain = link.chain;
         let record = link.encode();
-        self.stage(KIND_LINK, 0, 0, [record.as_slice(), preamble].into_iter())
+        self.stage(KIND_LINK, 0, 0, [record.as_slice(), preamble].into_iter());
     }
 
-    /// Makes the last frame of a log that is closed.
-    pub(super) fn mark(&mut self) -> Position {
-        self.stage(KIND_MARK, 0, 0, std::iter::empty())
+    /// Makes a frame that says that everything before it is on the medium.
+    pub(super) fn mark(&mut self) {
+        self.stage(KIND_MARK, 0, 0, std::iter::empty());
     }
 
     /// Hands all of it, in whole blocks, to `write`; on success only the tail block is kept.

@@ -21,7 +21,9 @@ pub struct Writer {
     segment: Arc<Segment>,
     staging: Staging,
     written: Position,
-    /// Whether the tail block must be written although nothing is staged: a mark is behind it.
+    /// Whether the last frame is a mark.
+    is_marked: bool,
+    /// Whether the block that the last frame ends in may only be in memory: until the first write.
     is_stale: bool,
     synced: Position,
     /// What [`super::Log`] knows to be synced.
@@ -41,6 +43,7 @@ impl Writer {
             segment: Arc::clone(segment),
             staging,
             written,
+            is_marked: false,
             is_stale: false,
             synced,
             proven: Arc::clone(proven),
@@ -49,8 +52,14 @@ impl Writer {
         }
     }
 
-    /// The same, behind whose position there is a mark on the medium.
-    pub(super) const fn over_a_mark(mut self) -> Self {
+    /// The same, behind a mark.
+    pub(super) const fn behind_a_mark(mut self) -> Self {
+        self.is_marked = true;
+        self
+    }
+
+    /// The same, where the block that the last frame ends in is to be written again (SG-10).
+    pub(super) const fn over_a_stale_tail(mut self) -> Self {
         self.is_stale = true;
         self
     }
@@ -98,9 +107,15 @@ impl Writer {
         self.staging.room_with_reserve()
     }
 
-    /// Makes a frame, in memory; returns its end. The caller has seen that there is room for it:
-    /// otherwise nothing is staged, and the next write fails.
-    pub fn stage<'a, I>(&mut self, kind: u8, flags: u8, number: u64, records: I) -> Position
+    /// Makes a frame, in memory; returns where it starts and ends. The caller has seen that there
+    /// is room for it: otherwise nothing is staged, and the next write fails.
+    pub fn stage<'a, I>(
+        &mut self,
+        kind: u8,
+        flags: u8,
+        number: u64,
+        records: I,
+    ) -> (Position, Position)
     where
         I: IntoIterator<Item = &'a [u8]>,
         I::IntoIter: Clone,
@@ -123,19 +138,25 @@ impl Writer {
             let message = "a frame was staged that its segment has no room for";
             return Err(Error::new(ErrorKind::Internal, message));
         }
-        if self.position() != self.written || self.is_stale {
-            // Broken until it is done: a panic of the storage must not leave it in between.
-            self.is_broken = true;
-            let segment = &self.segment;
-            self.staging
-                .write_to(|bytes, offset| segment.write_blocks(Site::SegmentWrite, bytes, offset))
-                .map_err(Error::indeterminate)?;
-            self.is_broken = false;
-            self.is_stale = false;
-            self.link = None;
-            self.written = self.position();
+        if self.position() != self.written {
+            self.is_marked = false;
+            self.write_blocks()?;
         }
         Ok(self.written)
+    }
+
+    fn write_blocks(&mut self) -> Result<()> {
+        // Broken until it is done: a panic of the storage must not leave it in between.
+        self.is_broken = true;
+        let segment = &self.segment;
+        self.staging
+            .write_to(|bytes, offset| segment.write_blocks(Site::SegmentWrite, bytes, offset))
+            .map_err(Error::indeterminate)?;
+        self.is_broken = false;
+        self.link = None;
+        self.is_stale = false;
+        self.written = self.position();
+        Ok(())
     }
 
     /// Brings what is written to the medium; returns its end.
@@ -187,6 +208,9 @@ impl Writer {
         // Before the seal's bytes are made: the chain goes on through what is staged.
         let seal = self.seal(summary)?;
         self.write()?;
+        if self.is_stale {
+            self.write_blocks()?;
+        }
         self.is_broken = true;
         self.segment
             .write_blocks(Site::SegmentSeal, &seal, self.segment.frames_end())
@@ -201,6 +225,7 @@ impl Writer {
         };
         self.staging = self.staging.next(next.header(), next.frames_end());
         self.segment = next;
+        self.is_marked = false;
         self.written = self.staging.position();
         self.set_synced(self.written);
         self.link(link, preamble);
@@ -229,19 +254,31 @@ impl Writer {
     /// # Errors
     /// As for [`Writer::write`] and [`Writer::sync`].
     pub fn close_mark(&mut self) -> Result<()> {
-        self.check()?;
-        if self.is_stale && self.position() == self.written {
-            // The mark that the log was opened with is still there.
-            return Ok(());
-        }
         self.write()?;
         self.sync()?;
-        // Without room the log is not marked, and the next opener copies the end of it.
-        if self.staging.has_room_for_mark() {
-            self.staging.mark();
-            self.write()?;
-            self.sync()?;
+        self.mark()?;
+        self.sync()?;
+        Ok(())
+    }
+
+    /// Writes a mark: everything before it is on the medium, and is proven to be as soon as the
+    /// mark is synced. Nothing is written behind another mark, nor where there is no room: then
+    /// the next opener copies the end of the log.
+    ///
+    /// # Errors
+    /// As for [`Writer::write`]; `TIDEMARK_INTERNAL` if not everything is synced.
+    pub fn mark(&mut self) -> Result<()> {
+        self.check()?;
+        if self.is_marked || !self.staging.has_room_for_mark() {
+            return Ok(());
         }
+        if self.position() != self.synced {
+            let message = "a mark is behind what is synced, and nothing else";
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
+        self.staging.mark();
+        self.write()?;
+        self.is_marked = true;
         Ok(())
     }
 

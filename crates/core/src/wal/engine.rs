@@ -245,7 +245,6 @@ impl WalEngine {
     /// Stages the frame of the batch (E-1). There is room: it was made when the batch began.
     fn flush(&mut self) {
         let batch = std::mem::take(&mut self.batch);
-        let size = batch.frame_bytes_with(&Records::default()).unwrap_or(0);
         let Batch { first, hard_state, records, record_count, .. } = batch;
         if records.is_empty() && hard_state.is_none() {
             return;
@@ -257,8 +256,8 @@ impl WalEngine {
             (Some(_), Some(_)) => FLAG_HARD_STATE,
         };
         let frame = hard.as_deref().into_iter().chain(records.iter().flat_map(|it| it.iter()));
-        let end = self.writer.stage(KIND_ENTRIES, flags, first, frame);
-        let offset = end.offset() - size;
+        let (start, _end) = self.writer.stage(KIND_ENTRIES, flags, first, frame);
+        let offset = start.offset();
         let change = Change::Entries { first, count: record_count as u64, skip: 0 };
         self.index.apply(change, offset, first + record_count as u64);
         if let Some(hard_state) = hard_state {
