@@ -105,7 +105,7 @@ function judgeCounters(of: Cost | undefined, grown: Cost | undefined): void {
 async function append(directory: string, image: Image | undefined): Promise<void> {
   const [lowest, control, hops] = [await floor(directory), await growing(directory), await hop()];
   const subjects = [lowest, control, ...(await present(SUBJECTS, directory))];
-  const single = await byTurns([...subjects, hops], (subject) => subject.single(50), 30);
+  const single = await byTurns([...subjects, hops], (subject) => subject.single(20), 75);
   // Before anybody has written much at once: a map whose pages came in large pieces is written back
   // in such pieces ever after, and hiqlite-wal would show a hundred times the bytes.
   const counted = image === undefined ? undefined : await counts(image, subjects);

@@ -6,12 +6,23 @@ export type Measure = () => Promise<number[]> | number[];
 /** The times of one thing, by round. */
 export type Rounds = readonly (readonly number[])[];
 
+/**
+ * The order of a round: each time another begins, and every other time it goes backward. Whoever
+ * comes after somebody pays for what the disk still does for that one; nobody always does.
+ */
+function order(count: number, round: number): number[] {
+  const turns = Array.from({ length: count }, (_, index) => (index + (round >> 1)) % count);
+  return round % 2 === 0 ? turns : turns.reverse();
+}
+
 /** Runs round after round, each with everybody in turn, after one that is thrown away. */
 export async function alternate(measures: readonly Measure[], count: number): Promise<Rounds[]> {
   const taken: number[][][] = measures.map(() => []);
   for (const measure of measures) await measure();
   for (let round = 0; round < count; round += 1) {
-    for (const [index, measure] of measures.entries()) taken[index]?.push(await measure());
+    for (const index of order(measures.length, round)) {
+      taken[index]?.push((await measures[index]?.()) ?? []);
+    }
   }
   return taken;
 }
