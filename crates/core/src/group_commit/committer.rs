@@ -1,10 +1,13 @@
-//! The commit thread: acquire, take a group, commit it, release, deliver.
+//! The commit thread: acquire, take a group, commit it, release, deliver. It has the engine's mutex
+//! for as long, and while it waits for nothing but work nobody has it.
 
 use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::direct::Slot;
+use super::outbox::Pending;
 use super::queue::{LockWait, Next, Shared, TimeoutError, WaitPort, Waiting, Watchdog};
 use super::{Engine, Outbox, watchdog};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,28 +18,40 @@ use crate::error::{Error, ErrorKind, Result};
 /// Whoever closed the store is told when engine and owner, and what they had open, are gone.
 pub(super) fn run<E: Engine>(
     shared: &Arc<Shared<E::Op, E::Output>>,
-    engine: E,
+    slot: &Slot<E>,
     owner: Arc<dyn Any + Send + Sync>,
 ) {
-    let survived = catch_unwind(AssertUnwindSafe(|| serve(shared, engine))).is_ok();
+    let survived = catch_unwind(AssertUnwindSafe(|| serve(shared, slot))).is_ok();
     if !survived {
-        let message = "a commit panicked; please report this bug";
-        shared.poison.set(&Error::new(ErrorKind::Internal, message).indeterminate());
-        shared.abandon();
-        reject_poisoned(shared);
+        after_panic(shared);
     }
+    // Also the engine of a thread that panicked lets go of what it had open.
+    drop(catch_unwind(AssertUnwindSafe(|| drop(slot.lock().take()))));
     drop(owner);
     shared.exited();
 }
 
-fn serve<E: Engine>(shared: &Arc<Shared<E::Op, E::Output>>, mut engine: E) {
+/// Nobody knows what a commit that panicked has done: nothing more is committed.
+pub(super) fn after_panic<Op, T>(shared: &Shared<Op, T>) {
+    let message = "a commit panicked; please report this bug";
+    shared.poison.set(&Error::new(ErrorKind::Internal, message).indeterminate());
+    shared.abandon();
+    reject_poisoned(shared);
+}
+
+fn serve<E: Engine>(shared: &Arc<Shared<E::Op, E::Output>>, slot: &Slot<E>) {
     let sent = Arc::clone(shared);
     let mut outbox = Outbox::new(move |count| sent.settled(count));
     let wait = LockWait(Arc::new(Port(Arc::clone(shared))));
     loop {
-        match shared.next(E::claim, engine.due()) {
+        let due = slot.lock().as_ref().and_then(E::due);
+        let next = shared.next(E::claim, due);
+        let mut engine = slot.lock();
+        let Some(engine) = engine.as_mut() else { return };
+        match next {
+            Next::Again => {}
             Next::Work(_) if shared.poison.is_set() => reject_poisoned(shared),
-            Next::Work(claim) => commit_group(shared, &mut engine, claim, &wait, &mut outbox),
+            Next::Work(claim) => commit_group(shared, engine, claim, &wait, &mut outbox),
             Next::Due => engine.on_due(&mut outbox),
             Next::Closed => {
                 engine.finish(&mut outbox);
@@ -68,16 +83,27 @@ fn commit_group<E: Engine>(
     let (group, mut bytes) = shared.take(E::claim, claim);
     let mut rest = Vec::new();
     if !group.is_empty() {
-        let began = shared.storage.monotonic();
-        rest = engine.commit(group, outbox);
-        shared.metrics.groups.add(1);
-        shared.metrics.commit_us.record(shared.storage.monotonic().saturating_sub(began));
+        rest = commit_timed(shared, engine, group, outbox);
     }
     engine.release();
     outbox.send();
     bytes -= rest.iter().map(|pending| pending.size_bytes).sum::<usize>();
     shared.put_back(rest);
     shared.committed(bytes);
+}
+
+/// Commits a group, and counts it.
+pub(super) fn commit_timed<E: Engine>(
+    shared: &Shared<E::Op, E::Output>,
+    engine: &mut E,
+    group: Vec<Pending<E::Op, E::Output>>,
+    outbox: &mut Outbox<E::Output>,
+) -> Vec<Pending<E::Op, E::Output>> {
+    let began = shared.storage.monotonic();
+    let rest = engine.commit(group, outbox);
+    shared.metrics.groups.add(1);
+    shared.metrics.commit_us.record(shared.storage.monotonic().saturating_sub(began));
+    rest
 }
 
 /// GC-7.

@@ -1,7 +1,7 @@
 //! The commit path: operations queue up, one thread commits them in groups, each gets a result.
 //!
 //! Knows neither checkpoints nor files: a store brings an [`Engine`], the log will bring another.
-//! The protocol and its invariants GC-1 to GC-10 are in `docs/commit-path.md`.
+//! The protocol and its invariants GC-1 to GC-11 are in `docs/commit-path.md`.
 //!
 //! ```text
 //! caller --enqueue--> queue --a group--> commit thread: acquire, commit, release --deliver--> sink
@@ -14,6 +14,7 @@
 //! Not promised: a bound on how long a sync takes; fairness beyond the order of arrival.
 
 mod committer;
+mod direct;
 mod inline;
 mod outbox;
 mod queue;
@@ -24,11 +25,12 @@ mod tests;
 
 use std::any::Any;
 use std::fmt::{self, Debug};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tidemark_storage::Storage;
 
+use self::direct::{Direct, Slot};
 pub use self::inline::{commit_inline, due_inline, finish_inline};
 pub use self::outbox::{Blocking, Outbox, Pending, Receipt, Settled, Sink, Ticket};
 use self::queue::Shared;
@@ -136,13 +138,16 @@ impl<Op: Debug, T> Debug for Request<'_, Op, T> {
 /// One commit path: a queue and the thread that empties it. Shared by the handles of a store.
 pub struct GroupCommit<Op, T> {
     shared: Arc<Shared<Op, T>>,
+    /// For stores whose callers may commit on their own threads.
+    direct: OnceLock<Direct<Op, T>>,
 }
 
 impl<Op: Send + 'static, T: Send + 'static> GroupCommit<Op, T> {
     /// A queue with one user attached and no thread yet.
     #[must_use]
     pub fn new(limits: Limits, poison: Poison, storage: Arc<dyn Storage>) -> Self {
-        Self { shared: Arc::new(Shared::new(limits, poison, storage)) }
+        let shared = Arc::new(Shared::new(limits, poison, storage));
+        Self { shared, direct: OnceLock::new() }
     }
 
     /// Starts the commit thread. It keeps `owner` until it ends: a store that is opened again
@@ -154,8 +159,30 @@ impl<Op: Send + 'static, T: Send + 'static> GroupCommit<Op, T> {
     where
         E: Engine<Op = Op, Output = T>,
     {
+        self.start_slot(Arc::new(Slot::new(engine)), owner)
+    }
+
+    /// As [`GroupCommit::start`], for an engine that never waits for a lock: a blocking call that
+    /// finds nothing queued commits on its own thread.
+    ///
+    /// # Errors
+    /// As for [`GroupCommit::start`].
+    pub fn start_direct<E>(&self, engine: E, owner: Arc<dyn Any + Send + Sync>) -> Result<()>
+    where
+        E: Engine<Op = Op, Output = T>,
+        Op: Clone,
+    {
+        let slot = Arc::new(Slot::new(engine));
+        let _the_first = self.direct.set(direct::direct(&self.shared, &slot));
+        self.start_slot(slot, owner)
+    }
+
+    fn start_slot<E>(&self, slot: Arc<Slot<E>>, owner: Arc<dyn Any + Send + Sync>) -> Result<()>
+    where
+        E: Engine<Op = Op, Output = T>,
+    {
         let shared = Arc::clone(&self.shared);
-        spawn("tidemark-commit", move || committer::run(&shared, engine, owner))
+        spawn("tidemark-commit", move || committer::run(&shared, &slot, owner))
     }
 
     /// Hands an operation over.
@@ -185,6 +212,9 @@ impl<Op: Send + 'static, T: Send + 'static> GroupCommit<Op, T> {
     where
         Op: Clone,
     {
+        if let Some(result) = self.direct.get().and_then(|direct| direct(op, size_bytes)) {
+            return result;
+        }
         let blocking = Arc::new(Blocking::default());
         let sink: Arc<dyn Sink<T>> = Arc::clone(&blocking) as Arc<dyn Sink<T>>;
         loop {

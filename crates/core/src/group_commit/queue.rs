@@ -71,6 +71,8 @@ pub(super) struct Queue<Op, T> {
     /// Whether somebody wants what is pending to begin. Until then its caller has more to hand
     /// over, and whatever the commit thread took of it now would cost a commit of its own.
     woken: bool,
+    /// Whether the commit thread shall ask its engine again when it is due.
+    look_again: bool,
     /// Bytes queued or in commit (GC-4).
     in_flight_bytes: usize,
     /// Operations accepted and not settled.
@@ -104,6 +106,8 @@ pub(super) struct Shared<Op, T> {
 pub(super) enum Next<C> {
     /// Something with this claim is first in the queue.
     Work(C),
+    /// Something was committed elsewhere: the engine may want to be called at another time.
+    Again,
     /// The engine asked to be called now.
     Due,
     /// Closed, and nothing is queued: the thread ends.
@@ -122,6 +126,7 @@ impl<Op, T> Shared<Op, T> {
         let queue = Queue {
             pending: VecDeque::new(),
             woken: false,
+            look_again: false,
             in_flight_bytes: 0,
             unsettled: 0,
             starved: Vec::new(),
@@ -182,6 +187,24 @@ impl<Op, T> Shared<Op, T> {
         self.begin(&mut self.lock());
     }
 
+    /// Whether an operation may be committed by its caller, who has the engine; counts it then.
+    pub(super) fn begin_direct(&self, size_bytes: usize) -> bool {
+        let mut queue = self.lock();
+        let is_next = queue.pending.is_empty() && queue.users > 0 && !queue.exited;
+        if is_next && !self.poison.is_set() {
+            queue.in_flight_bytes = queue.in_flight_bytes.saturating_add(size_bytes);
+            queue.unsettled += 1;
+            return true;
+        }
+        false
+    }
+
+    /// The engine may be due at another time than it said before.
+    pub(super) fn look_again(&self) {
+        self.lock().look_again = true;
+        self.work.notify_one();
+    }
+
     /// Has the commit thread begin with what is pending, now or after what it is at.
     fn begin(&self, queue: &mut Queue<Op, T>) {
         queue.woken = !queue.pending.is_empty();
@@ -230,6 +253,9 @@ impl<Op, T> Shared<Op, T> {
     pub(super) fn next<C>(&self, claim: impl Fn(&Op) -> C, due: Option<Duration>) -> Next<C> {
         let mut queue = self.lock();
         loop {
+            if mem::take(&mut queue.look_again) {
+                return Next::Again;
+            }
             match queue.pending.front() {
                 Some(first) if queue.woken || queue.users == 0 => {
                     return Next::Work(claim(&first.op));

@@ -3,6 +3,7 @@
 
 mod closing;
 mod credits;
+mod direct;
 mod groups;
 mod inline;
 mod lock_wait;

@@ -272,7 +272,7 @@ impl WalParts {
             Tenure { instance: Arc::clone(&instance), _registered: Arc::clone(&registered) };
         let owner: Arc<dyn Any + Send + Sync> = Arc::new(tenure);
         if let Some(commit) = &instance.commit {
-            commit.start(self.engine, owner)?;
+            commit.start_direct(self.engine, owner)?;
         }
         Ok((registered, Wal::new(instance, false)))
     }

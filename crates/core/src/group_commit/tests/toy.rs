@@ -199,7 +199,16 @@ impl Rig {
         Self::with(gated, Limits::default(), Duration::ZERO)
     }
 
+    /// Whose blocking calls commit on their own threads where they can.
+    pub(super) fn direct(gated: Gated, delay: Duration) -> Self {
+        Self::start(gated, Limits::default(), delay, true)
+    }
+
     pub(super) fn with(gated: Gated, limits: Limits, delay: Duration) -> Self {
+        Self::start(gated, limits, delay, false)
+    }
+
+    fn start(gated: Gated, limits: Limits, delay: Duration, direct: bool) -> Self {
         let storage: Arc<dyn Storage> = Arc::new(RealStorage);
         let poison = Poison::new(Events::default());
         let commit = GroupCommit::new(limits, poison.clone(), Arc::clone(&storage));
@@ -219,7 +228,11 @@ impl Rig {
             late: Vec::new(),
             due: None,
         };
-        commit.start(engine, Arc::new(())).unwrap();
+        if direct {
+            commit.start_direct(engine, Arc::new(())).unwrap();
+        } else {
+            commit.start(engine, Arc::new(())).unwrap();
+        }
         Self {
             commit: Arc::new(commit),
             poison,

@@ -1,0 +1,88 @@
+//! GC-11: blocking calls that commit on their own threads.
+
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use super::toy::{Gated, HANG, Mailbox, OP_BYTES, Rig, Step, Toy, Verdict, eventually, successes};
+use crate::error::ErrorKind;
+
+fn call(rig: &Rig, number: u32) -> crate::error::Result<u32> {
+    rig.commit.call(&Toy::from(number), OP_BYTES, None)
+}
+
+/// The commit thread waits for work all the while: the caller does it all.
+#[test]
+fn a_call_that_finds_nothing_queued_commits_on_its_own_thread() {
+    let rig = Rig::direct(Gated::Commit, Duration::ZERO);
+    let verdict = rig.verdict.clone();
+    verdict.send(Verdict::Settle).unwrap();
+    assert_eq!(call(&rig, 7).unwrap(), 7);
+    let steps = [rig.step(), rig.step(), rig.step()];
+    assert_eq!(steps, [Step::Acquire('a'), Step::Commit(vec![7]), Step::Release]);
+    assert_eq!(rig.commit.depth(), (0, 0));
+    assert_eq!(rig.commit.metrics().operations.get(), 1);
+    assert_eq!(rig.commit.metrics().groups.get(), 1);
+}
+
+/// GC-2: what was accepted before comes first, woken or not.
+#[test]
+fn a_call_queues_up_behind_what_was_accepted_before() {
+    let (rig, mailbox) = (Rig::direct(Gated::Nothing, Duration::ZERO), Mailbox::new());
+    rig.send_quietly(1, &mailbox);
+    assert_eq!(call(&rig, 2).unwrap(), 2);
+    assert_eq!(mailbox.next(), successes([1]));
+    rig.step_until(&Step::Commit(vec![1, 2]));
+}
+
+/// GC-2: whoever comes while a call commits waits for it, in the queue.
+#[test]
+fn what_comes_while_a_call_commits_is_the_next_group() {
+    let (rig, mailbox) = (Rig::direct(Gated::Commit, Duration::ZERO), Mailbox::new());
+    thread::scope(|scope| {
+        let calling = scope.spawn(|| call(&rig, 1));
+        rig.step_until(&Step::Commit(vec![1]));
+        rig.send(2, &mailbox);
+        let second = scope.spawn(|| call(&rig, 3));
+        eventually(|| rig.commit.depth().0 == 3);
+        rig.verdict.send(Verdict::Settle).unwrap();
+        rig.step_until(&Step::Commit(vec![2, 3]));
+        rig.verdict.send(Verdict::Settle).unwrap();
+        assert_eq!(calling.join().unwrap().unwrap(), 1);
+        assert_eq!(second.join().unwrap().unwrap(), 3);
+        assert_eq!(mailbox.next(), successes([2]));
+    });
+}
+
+/// What a direct commit leaves for later is done by the commit thread, which was asleep.
+#[test]
+fn the_commit_thread_hears_of_what_is_due_after_a_direct_commit() {
+    let rig = Rig::direct(Gated::Nothing, Duration::from_millis(5));
+    let late = Toy { late: true, ..Toy::from(4) };
+    assert_eq!(rig.commit.call(&late, OP_BYTES, None).unwrap(), 4);
+    rig.step_until(&Step::Due);
+}
+
+/// GC-1 and GC-7, on the caller's thread.
+#[test]
+fn a_panic_in_a_direct_commit_is_an_error_and_poisons() {
+    let rig = Rig::direct(Gated::Commit, Duration::ZERO);
+    rig.verdict.send(Verdict::PanicAfter(0)).unwrap();
+    let error = call(&rig, 1).unwrap_err();
+    assert_eq!((error.kind(), error.is_indeterminate()), (ErrorKind::Internal, true));
+    assert_eq!(call(&rig, 2).unwrap_err().kind(), ErrorKind::Poisoned);
+    assert!(rig.commit.drain(HANG), "nobody waits for what was lost");
+    let (tell, ended) = channel();
+    rig.commit.detach(move || tell.send(()).unwrap());
+    ended.recv_timeout(HANG).expect("closing works after a panic");
+    rig.step_until(&Step::Dropped);
+}
+
+#[test]
+fn a_call_after_close_is_refused() {
+    let rig = Rig::direct(Gated::Nothing, Duration::ZERO);
+    let (tell, ended) = channel();
+    rig.commit.detach(move || tell.send(()).unwrap());
+    ended.recv_timeout(HANG).expect("the thread ends");
+    assert_eq!(call(&rig, 1).unwrap_err().kind(), ErrorKind::Closed);
+}
