@@ -1,6 +1,8 @@
 //! A shared mapping: words and bytes of the cached file, as every process sees them.
 
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tidemark_storage::{Map, OsError, Result, Site};
@@ -11,6 +13,8 @@ use crate::node::{Answer, NodeId};
 use crate::schedule::Status;
 
 const WORD_SIZE: usize = 8;
+/// What is mapped, and lost, at a time.
+const PAGE_SIZE: usize = 4096;
 
 /// A mapping of the first bytes of a file. It holds the open file description: a lock lives as
 /// long as the map does.
@@ -19,20 +23,28 @@ pub(crate) struct SimMap {
     file: SimFile,
     size: usize,
     writes: bool,
+    lost: AtomicBool,
 }
 
 impl SimMap {
     pub(crate) const fn new(file: SimFile, size: usize, writes: bool) -> Self {
-        Self { file, size, writes }
+        Self { file, size, writes, lost: AtomicBool::new(false) }
     }
 
-    /// The bytes `range`, which must be mapped and still be part of the file.
-    fn check(&self, turn: &Turn<'_>, range: &Range<usize>) -> Answer<NodeId> {
+    /// The file of the bytes `range`, which must be mapped, and their pages not lost (S6).
+    fn check(&self, turn: &Turn<'_>, range: &Range<usize>, writes: bool) -> Answer<NodeId> {
         let node = turn.handle(self.file.handle)?.node;
         if range.end > self.size {
             return Err(OsError::EINVAL);
         }
-        if range.end > turn.disk.node(node).cached.size() {
+        if self.lost.load(Relaxed) {
+            return Err(OsError::EIO);
+        }
+        if writes && !self.writes {
+            return Err(OsError::EACCES);
+        }
+        let held = turn.disk.node(node).cached.size().next_multiple_of(PAGE_SIZE);
+        if range.end > held && !range.is_empty() {
             return Err(OsError::EIO);
         }
         Ok(node)
@@ -40,17 +52,26 @@ impl SimMap {
 
     fn get(&self, turn: &Turn<'_>, offset: usize, into: &mut [u8]) -> Answer<()> {
         let end = offset.checked_add(into.len()).ok_or(OsError::EINVAL)?;
-        let node = self.check(turn, &(offset..end))?;
+        let node = self.check(turn, &(offset..end), false)?;
+        into.fill(0);
         turn.disk.read_at(node, into, offset as u64).map(drop)
     }
 
     fn put(&self, turn: &mut Turn<'_>, offset: usize, from: &[u8]) -> Answer<()> {
         let end = offset.checked_add(from.len()).ok_or(OsError::EINVAL)?;
-        let node = self.check(turn, &(offset..end))?;
-        if !self.writes {
-            return Err(OsError::EACCES);
-        }
+        let node = self.check(turn, &(offset..end), true)?;
+        // What lies behind the end of the file, in its last page, is nobody's.
+        let held = turn.disk.node(node).cached.size().saturating_sub(offset);
+        let from = from.get(..held).unwrap_or(from);
         turn.disk.write_at(node, from, offset as u64).map(drop)
+    }
+
+    /// Remembers a lost page, one that a fault of the plan stands for as well.
+    fn noted<T>(&self, answer: Result<T>) -> Result<T> {
+        if answer.as_ref().is_err_and(|error| error.errno == OsError::EIO) {
+            self.lost.store(true, Relaxed);
+        }
+        answer
     }
 
     fn word(&self, turn: &Turn<'_>, offset: usize) -> Answer<u64> {
@@ -67,29 +88,31 @@ impl Map for SimMap {
 
     fn load(&self, site: Site, offset: usize) -> Result<u64> {
         let at = self.file.at(site, "load", "mmap");
-        self.file.world.call(&at, |turn| self.word(turn, offset))
+        self.noted(self.file.world.call(&at, |turn| self.word(turn, offset)))
     }
 
     fn store(&self, site: Site, offset: usize, word: u64) -> Result<()> {
         let at = self.file.at(site, "store", "mmap");
-        self.file.world.call(&at, |turn| self.put(turn, aligned(offset)?, &word.to_le_bytes()))
+        self.noted(
+            self.file.world.call(&at, |turn| self.put(turn, aligned(offset)?, &word.to_le_bytes())),
+        )
     }
 
     fn read(&self, site: Site, offset: usize, into: &mut [u8]) -> Result<()> {
         let at = self.file.at(site, "map_read", "mmap");
-        self.file.world.call(&at, |turn| self.get(turn, offset, into))
+        self.noted(self.file.world.call(&at, |turn| self.get(turn, offset, into)))
     }
 
     fn write(&self, site: Site, offset: usize, from: &[u8]) -> Result<()> {
         let at = self.file.at(site, "map_write", "mmap");
-        self.file.world.call(&at, |turn| self.put(turn, offset, from))
+        self.noted(self.file.world.call(&at, |turn| self.put(turn, offset, from)))
     }
 
     fn wait(&self, site: Site, offset: usize, seen: u64, timeout: Duration) -> Result<()> {
         let at = self.file.at(site, "wait", "futex");
         let mut turn = self.file.world.enter(&at)?;
         if let Injected::Fail(errno) = turn.injected {
-            return leave(turn, &at, Err(errno));
+            return self.noted(leave(turn, &at, Err(errno)));
         }
         let answer = self.word(&turn, offset).map(|word| word == seen);
         if answer == Ok(true) {
@@ -103,22 +126,26 @@ impl Map for SimMap {
                 turn.disk.advance(timeout);
             }
         }
-        leave(turn, &at, answer.map(drop))
+        self.noted(leave(turn, &at, answer.map(drop)))
     }
 
     fn wake(&self, site: Site, offset: usize) -> Result<()> {
         let at = self.file.at(site, "wake", "futex");
-        self.file.world.call(&at, |turn| {
+        self.noted(self.file.world.call(&at, |turn| {
             self.word(turn, offset)?;
             let node = turn.handle(self.file.handle)?.node;
             if let Some(run) = &mut turn.run {
                 run.wake((node, offset));
             }
             Ok(())
-        })
+        }))
     }
 
     fn sync(&self, site: Site) -> Result<()> {
+        if self.lost.load(Relaxed) {
+            return Err(OsError::new(OsError::EIO, "msync"));
+        }
+        // A failed sync loses what it should have written (V4), not the map.
         self.file.sync(&self.file.at(site, "map_sync", "msync"), false)
     }
 }

@@ -89,6 +89,7 @@ enum Operation {
     Read(usize, u64, usize),
     Write(usize, u64, usize, u8),
     SetLen(usize, u64),
+    Allocate(usize, u64, u64),
     SetMode(usize, u32),
     Sync(usize, bool),
     TryLock(usize, LockMode),
@@ -119,6 +120,7 @@ fn random_operation(random: &mut Random) -> Operation {
         9..=11 => {
             Operation::Write(slot, offset, size, b'A' + u8::try_from(random.below(26)).unwrap())
         }
+        12 if random.below(2) == 0 => Operation::Allocate(slot, offset, size as u64),
         12 => Operation::SetLen(slot, random.pick(&[0, 5, 512, 2000, u64::MAX])),
         13 => Operation::SetMode(slot, mode),
         14 if random.below(8) == 0 => Operation::Sync(slot, random.below(2) == 0),
@@ -190,6 +192,7 @@ impl Machine {
         let (Operation::Read(slot, ..)
         | Operation::Write(slot, ..)
         | Operation::SetLen(slot, _)
+        | Operation::Allocate(slot, ..)
         | Operation::SetMode(slot, _)
         | Operation::Sync(slot, _)
         | Operation::TryLock(slot, _)
@@ -209,6 +212,7 @@ impl Machine {
                 Ok(file.write_at(SITE, &vec![byte; size], offset)?.to_string())
             }
             Operation::SetLen(_, size) => told(file.set_len(SITE, size)),
+            Operation::Allocate(_, offset, size) => told(file.allocate(SITE, offset, size)),
             Operation::SetMode(_, mode) => told(file.set_mode(SITE, mode)),
             Operation::Sync(_, true) => told(file.sync_all(SITE)),
             Operation::Sync(..) => told(file.sync_data(SITE)),

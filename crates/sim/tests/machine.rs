@@ -247,9 +247,27 @@ fn a_map_shows_the_file_and_keeps_its_lock() {
     assert_eq!(errno(seen.load(SITE, 4096)), OsError::EINVAL);
     assert_eq!(errno(other.map(SITE, 4097)), OsError::EINVAL);
     assert!(!other.try_lock(SITE, LockMode::Shared).unwrap());
-    other.set_len(SITE, 8).unwrap();
-    assert_eq!(errno(seen.load(SITE, 8)), OsError::EIO);
     map.sync(SITE).unwrap();
     drop(map);
     assert!(other.try_lock(SITE, LockMode::Shared).unwrap());
+}
+
+/// S6: a page that the medium does not give, which a fault stands for, takes the map with it; a
+/// failed sync does not.
+#[test]
+fn a_fault_at_a_map_is_a_lost_page() {
+    let mut disk = Disk::new();
+    disk.write_durable("/data/shared", [1; 4096], 0o600);
+    let world = World::new(disk, 1);
+    let storage = world.process().storage();
+    let file = storage.open(SITE, path("/data/shared"), Open::READ_WRITE).unwrap();
+    let (map, other) = (file.map(SITE, 4096).unwrap(), file.map(SITE, 4096).unwrap());
+    world.inject(Fault::fail(Site::AtomicSync, 0, OsError::EIO));
+    assert_eq!(errno(map.sync(Site::AtomicSync)), OsError::EIO);
+    map.load(SITE, 0).unwrap();
+    world.inject(Fault::fail(Site::JsonRead, 0, OsError::EIO));
+    assert_eq!(errno(map.load(Site::JsonRead, 0)), OsError::EIO);
+    assert_eq!(errno(map.store(SITE, 8, 1)), OsError::EIO);
+    assert_eq!(errno(map.sync(SITE)), OsError::EIO);
+    other.load(SITE, 0).unwrap();
 }

@@ -38,7 +38,9 @@ pub(super) fn allocate(file: &OwnedFd, offset: u64, size_bytes: u64) -> Result<(
     let written = match retry_on_intr(|| fs::fallocate(file, WRITE_ZEROES, held, end - held)) {
         Ok(()) => Ok(()),
         // This kernel, file system or device cannot, or cannot in this place.
-        Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => write_zeros(file, held, end),
+        Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
+            reserve(file, held, end).and_then(|()| write_zeros(file, held, end))
+        }
         Err(errno) => Err(at("fallocate")(errno)),
     };
     if written.is_err() {
@@ -46,6 +48,15 @@ pub(super) fn allocate(file: &OwnedFd, offset: u64, size_bytes: u64) -> Result<(
         let _ = retry_on_intr(|| fs::ftruncate(file, held));
     }
     written
+}
+
+/// Asks for the blocks of `start..end` in one piece, where the file system can. What does not fit
+/// is refused before anything is written, rather than by filling the disk.
+fn reserve(file: &OwnedFd, start: u64, end: u64) -> Result<()> {
+    match retry_on_intr(|| fs::fallocate(file, FallocateFlags::empty(), start, end - start)) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(errno) => Err(at("fallocate")(errno)),
+    }
 }
 
 /// Writes zeros to `start..end`.
