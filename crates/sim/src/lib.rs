@@ -18,8 +18,8 @@
 //!
 //! Simplified: a file's size and data reach the medium with `sync_data`, mode and owner with
 //! `sync_all` only; times are whatever was cached. `allocate` writes zeros behind the end of the
-//! file and leaves what is there. Syncing a map syncs the whole file; maps lose pages of 4 KiB. A hole takes room like data.
-//! A rename between two directories is synced with either of them.
+//! file and leaves what is there. Syncing a map syncs the whole file; a map loses pages of 4 KiB.
+//! A hole takes room like data. A rename between two directories is synced with either of them.
 //!
 //! Not modelled: permission checks (`EACCES`, `EPERM`; a [`Fault`] stands in for them), quotas,
 //! several file systems (`EXDEV`), special files beyond opening and describing them, weak memory,

@@ -17,7 +17,7 @@ use crate::{Result, Site};
 /// Every offset is checked against the mapped length; `EINVAL` answers one that is outside or
 /// not aligned. A page that the medium or a truncation took away answers `EIO`, never a signal,
 /// and from then on so does every call on this map (S6). The page that holds the new end of a file
-/// that was cut is not lost: behind the end it reads as zeros, and what is stored there is nobody's.
+/// that was cut is not lost: behind the end it reads as zeros, and what is stored there is lost.
 /// Of several errors the answer is the first of `EINVAL`, `EIO` for a page known to be lost,
 /// `EACCES`.
 pub trait Map: Debug + Send + Sync {
