@@ -192,3 +192,23 @@ fn timespec(duration: Duration) -> Timespec {
         tv_nsec: duration.subsec_nanos().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a waiter finds that looked just before the word changed: the kernel compares both
+    /// halves, so that it does not sleep over a change of the high one alone.
+    #[test]
+    fn a_change_of_either_half_just_before_the_sleep_is_seen() {
+        let seen: u64 = 5 | 6 << 32;
+        for now in [seen ^ 1, seen ^ (1 << 32), seen ^ (1 << 63), 6 | 5 << 32, !seen] {
+            let word = AtomicU64::new(now.to_le());
+            let answer = wait_for_change(&word, seen, Duration::from_secs(2));
+            assert_eq!(answer, Err(Errno::AGAIN), "{now:#x}");
+        }
+        let word = AtomicU64::new(seen.to_le());
+        let answer = wait_for_change(&word, seen, Duration::from_millis(1));
+        assert_eq!(answer, Err(Errno::TIMEDOUT));
+    }
+}

@@ -240,8 +240,8 @@ fn a_later_handler_is_overtaken_by_the_next_map() {
 
 /// A child of `fork` has the maps, the table and the handler.
 #[test]
-fn a_forked_child_assert_guarded_and_its_parent_unharmed() {
-    alone("bus_handlers::a_forked_child_assert_guarded_and_its_parent_unharmed", |scratch| {
+fn a_forked_child_is_guarded_and_its_parent_unharmed() {
+    alone("bus_handlers::a_forked_child_is_guarded_and_its_parent_unharmed", |scratch| {
         let Own(file, map) = Own::new(scratch, "own");
         file.set_len(HERE, 0).unwrap();
         // SAFETY: the child touches the map and ends, nothing else.
