@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
-use tidemark_storage::{Open, OsError, RealStorage, Storage};
+use tidemark_storage::{Map, Open, OsError, RealStorage, Storage};
 
 use super::support::{HERE, Scratch, fifo, open};
 
@@ -48,10 +48,8 @@ fn extents(path: &Path) -> Option<String> {
     })
 }
 
-/// A full file system: the errno is its own, and the room is given back.
-#[test]
-fn a_full_disk_refuses_and_leaves_the_file_as_it_was() {
-    let scratch = Scratch::new();
+/// Does something on a file system of 4 MiB; nothing where none can be mounted.
+fn on_a_small_disk<T>(scratch: &Scratch, work: impl FnOnce(&Path) -> T) -> Option<T> {
     let place = scratch.path("small");
     fs::create_dir(&place).unwrap();
     let mounted = Command::new("mount")
@@ -61,28 +59,56 @@ fn a_full_disk_refuses_and_leaves_the_file_as_it_was() {
         .is_ok_and(|output| output.status.success());
     if !mounted {
         println!("not shown: a small file system can only be mounted by root");
-        return;
+        return None;
     }
+    // It must be unmounted before anything is asserted.
+    let answer = work(&place);
+    assert!(Command::new("umount").arg(&place).status().unwrap().success());
+    Some(answer)
+}
+
+/// A full file system: the errno is its own, and the room is given back.
+#[test]
+fn a_full_disk_refuses_and_leaves_the_file_as_it_was() {
+    let scratch = Scratch::new();
     let room = |path: &Path| {
         let stat = rustix::fs::statvfs(path).unwrap();
         stat.f_bavail * stat.f_bsize
     };
-    let before = room(&place);
-    let answers = {
+    let answers = on_a_small_disk(&scratch, |place| {
+        let before = room(place);
         let file = open(&place.join("file"), Open::new_file(0o600)).unwrap();
         file.write_all(HERE, b"head", 0).unwrap();
         let refused = file.allocate(HERE, 0, 6 * MIB);
         let size = file.stat(HERE).unwrap().size_bytes;
-        let left = room(&place);
-        (refused, size, left, file.allocate(HERE, 0, 3 * MIB))
-    };
-    let unmounted = Command::new("umount").arg(&place).status().unwrap();
-    assert!(unmounted.success());
-    let (refused, size, left, then) = answers;
+        (refused, size, before - room(place), file.allocate(HERE, 0, 3 * MIB))
+    });
+    let Some((refused, size, taken, then)) = answers else { return };
     assert_eq!(refused.unwrap_err().errno, OsError::ENOSPC);
-    assert_eq!(size, 4, "as long as it was");
-    assert_eq!(left, before - 4096, "the room is there again");
+    assert_eq!((size, taken), (4, 4096), "as long as it was, and the room is there again");
     then.expect("what fits is had");
+}
+
+/// Defect D26: a hole that cannot be filled because the disk is full is an error of the store, and
+/// no signal that kills; where the blocks were allocated it cannot happen.
+#[test]
+fn a_hole_that_cannot_be_filled_is_an_error_and_allocated_blocks_are_there() {
+    let scratch = Scratch::new();
+    let answers = on_a_small_disk(&scratch, |place| {
+        let file = open(&place.join("allocated"), Open::new_file(0o600)).unwrap();
+        file.allocate(HERE, 0, MIB).unwrap();
+        let dense = file.map(HERE, 1 << 20).unwrap();
+        let hole = open(&place.join("sparse"), Open::new_file(0o600)).unwrap();
+        hole.set_len(HERE, 8 * MIB).unwrap();
+        let sparse = hole.map(HERE, 8 << 20).unwrap();
+        let touch_all = |map: &dyn Map| {
+            (0..map.len()).step_by(4096).try_for_each(|offset| map.store(HERE, offset, 1))
+        };
+        (touch_all(sparse.as_ref()), touch_all(dense.as_ref()))
+    });
+    let Some((sparse, dense)) = answers else { return };
+    assert_eq!(sparse, Err(OsError::new(OsError::EIO, "mmap")));
+    dense.expect("every page of it has its block");
 }
 
 /// Devices and FIFOs have no blocks.
