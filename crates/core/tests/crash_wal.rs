@@ -3,7 +3,7 @@
 //!
 //! C1, C2, C3, C4, C6 and C7 of `docs/durability.md`. `SEED=n` repeats one choice of losses,
 //! `TORTURE=n` tries n times as many.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod wal_support;
 

@@ -30,7 +30,9 @@ impl Cuts {
     /// After a truncate the next entry gets this LSN.
     pub(super) fn push(&mut self, next: u64) {
         self.epoch += 1;
-        while self.known.pop_back_if(|last| last.next >= next).is_some() {}
+        while self.known.back().is_some_and(|last| last.next >= next) {
+            self.known.pop_back();
+        }
         self.known.push_back(Cut { epoch: self.epoch, next });
         if self.known.len() > KNOWN_MAX
             && let Some(oldest) = self.known.pop_front()

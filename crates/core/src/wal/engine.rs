@@ -261,7 +261,7 @@ impl WalEngine {
         let change = Change::Entries { first, count: record_count as u64, skip: 0 };
         self.index.apply(change, offset, first + record_count as u64);
         if let Some(hard_state) = hard_state {
-            self.state.hard_state = hard_state.clone();
+            self.state.hard_state.clone_from(&hard_state);
             self.updates.push(Update::HardState(hard_state));
         }
         if record_count > 0 {

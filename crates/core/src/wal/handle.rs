@@ -13,7 +13,6 @@ use super::follower::Follower;
 use super::metrics::WalMetrics;
 use super::op::{Entries, HardState, WalOp, WalOutcome};
 use super::options::{Visibility, WalOptions};
-use super::page::Page;
 use super::read_only::{self, Stop, Trailer};
 use super::reader::Reader;
 use super::view::Look;
@@ -67,7 +66,6 @@ pub(super) struct Trailing {
     /// Handles that are open; once there is none, there never is one again.
     handles: Mutex<usize>,
     stop: Arc<Stop>,
-    page: Option<Arc<Page>>,
 }
 
 impl Instance {
@@ -82,11 +80,7 @@ impl Instance {
         let view = Arc::clone(&trailer.view);
         let last = view.ends().durable_next.saturating_sub(1);
         let proven_last = (!trailer.has_writer()).then_some(last);
-        let trailing = Trailing {
-            handles: Mutex::new(0),
-            stop: Arc::default(),
-            page: trailer.page().cloned(),
-        };
+        let trailing = Trailing { handles: Mutex::new(0), stop: Arc::default() };
         Self {
             commit: None,
             reader: Reader::new(trailer.log.clone(), view, Arc::clone(&metrics)),
@@ -107,8 +101,12 @@ impl Instance {
     /// Starts to follow the writer.
     pub(super) fn start_trailing(&self, trailer: Trailer) -> Result<()> {
         let Some(trailing) = &self.trailing else { return Ok(()) };
-        let stop = Arc::clone(&trailing.stop);
-        spawn("tidemark-follow", move || read_only::trail(trailer, &stop))
+        let (stop, io) = (Arc::clone(&trailing.stop), Arc::clone(&self.io));
+        spawn("tidemark-follow", move || {
+            read_only::trail(trailer, &stop);
+            io.end();
+            stop.ended();
+        })
     }
 
     /// A handle that only reads; nothing if this instance has ended.
@@ -130,15 +128,16 @@ impl Trailing {
         is_open
     }
 
-    /// The last one ends the thread.
-    fn detach(&self) {
+    /// The last one ends the thread, which calls `done` when it has let go of everything.
+    fn detach(&self, done: impl FnOnce() + Send + 'static) {
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         *handles = handles.saturating_sub(1);
-        if *handles == 0 {
-            self.stop.set();
-            if let Some(page) = &self.page {
-                page.wake();
-            }
+        let is_last = *handles == 0;
+        drop(handles);
+        if is_last {
+            self.stop.set(Box::new(done));
+        } else {
+            done();
         }
     }
 }
@@ -404,12 +403,10 @@ impl Wal {
         self.instance.reader.view().wake_all();
         match &self.instance.commit {
             Some(commit) => commit.detach(done),
-            None => {
-                if let Some(trailing) = &self.instance.trailing {
-                    trailing.detach();
-                }
-                done();
-            }
+            None => match &self.instance.trailing {
+                Some(trailing) => trailing.detach(done),
+                None => done(),
+            },
         }
     }
 

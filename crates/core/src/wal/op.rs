@@ -74,6 +74,7 @@ impl Records {
     }
 
     /// All records, in order.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
         (0..self.len()).map(|index| self.get(index).unwrap_or_default())
     }

@@ -92,14 +92,8 @@ impl Preparation {
             *slot.lock() = Next::Done(made);
             slot.changed.notify_all();
         };
-        let started = match &self.thread {
-            Some(thread) => thread.run(make),
-            None => {
-                make();
-                Ok(())
-            }
-        };
-        if let Err(error) = started {
+        let Some(thread) = &self.thread else { return make() };
+        if let Err(error) = thread.run(make) {
             *self.slot.lock() = Next::Done(Err(error));
         }
     }

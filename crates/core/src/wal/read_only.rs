@@ -12,8 +12,7 @@
 
 use std::fmt::{self, Debug};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tidemark_storage::Storage;
@@ -231,37 +230,84 @@ fn push(updates: &mut Vec<Update>, frame: &Frame, change: Change) {
     }
 }
 
-/// Whether the thread shall end, for a thread that has no page to wait on.
-#[derive(Debug, Default)]
+/// How a thread that follows is ended.
+#[derive(Default)]
 pub(super) struct Stop {
-    is_set: AtomicBool,
-    idle: (Mutex<()>, Condvar),
+    state: Mutex<StopState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct StopState {
+    is_set: bool,
+    has_ended: bool,
+    /// What the thread waits on, if it is not this.
+    page: Option<Arc<Page>>,
+    done: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Stop {
-    pub(super) fn set(&self) {
-        self.is_set.store(true, Ordering::Release);
-        drop(self.idle.0.lock().unwrap_or_else(PoisonError::into_inner));
-        self.idle.1.notify_all();
+    /// Ends the thread; `done` is called when it has ended.
+    pub(super) fn set(&self, done: Box<dyn FnOnce() + Send>) {
+        let mut state = self.lock();
+        state.is_set = true;
+        if state.has_ended {
+            drop(state);
+            return done();
+        }
+        state.done = Some(done);
+        let page = state.page.clone();
+        drop(state);
+        self.changed.notify_all();
+        if let Some(page) = page {
+            page.wake();
+        }
     }
 
     pub(super) fn is_set(&self) -> bool {
-        self.is_set.load(Ordering::Acquire)
+        self.lock().is_set
     }
 
-    fn wait(&self) {
-        let guard = self.idle.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.is_set() {
-            drop(self.idle.1.wait_timeout(guard, LOOK_PERIOD));
+    /// Tells who has asked for it that nothing is open any more.
+    pub(super) fn ended(&self) {
+        let mut state = self.lock();
+        state.has_ended = true;
+        state.page = None;
+        let done = state.done.take();
+        drop(state);
+        if let Some(done) = done {
+            done();
         }
+    }
+
+    /// Waits for a while, or until it is set.
+    fn wait(&self) {
+        let state = self.lock();
+        if !state.is_set {
+            drop(self.changed.wait_timeout(state, LOOK_PERIOD));
+        }
+    }
+
+    /// The thread waits on this page from now on.
+    fn waits_on(&self, page: &Arc<Page>) {
+        self.lock().page = Some(Arc::clone(page));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, StopState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The body of the thread.
+/// The body of the thread. It wakes up by itself once in a while: a wake-up that comes between its
+/// look at `stop` and its wait is not lost for longer.
 pub(super) fn trail(mut trailer: Trailer, stop: &Stop) {
     while !stop.is_set() {
         match (trailer.advance(), trailer.page()) {
             (Ok(Some(signal)), Some(page)) => {
+                stop.waits_on(page);
+                if stop.is_set() {
+                    return;
+                }
                 if let Err(error) = page.wait(signal, LOOK_PERIOD) {
                     return trailer.view.end(error);
                 }
@@ -269,6 +315,12 @@ pub(super) fn trail(mut trailer: Trailer, stop: &Stop) {
             (Ok(_), _) => stop.wait(),
             (Err(error), _) => return trailer.view.end(error),
         }
+    }
+}
+
+impl Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Stop({})", self.is_set())
     }
 }
 

@@ -53,8 +53,8 @@ impl Recent {
 
     /// Forgets what lies from an LSN on.
     pub(super) fn cut_from(&mut self, lsn: u64) {
-        while let Some(last) = self.batches.pop_back_if(|last| last.first >= lsn) {
-            self.size_bytes -= last.size_bytes();
+        while self.batches.back().is_some_and(|last| last.first >= lsn) {
+            self.size_bytes -= self.batches.pop_back().map_or(0, |last| last.size_bytes());
         }
         if let Some(last) = self.batches.back_mut() {
             let stays = usize::try_from(lsn - last.first).unwrap_or(usize::MAX);

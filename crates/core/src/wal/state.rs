@@ -22,6 +22,7 @@ const PREAMBLE_BYTES: usize = 24;
 
 /// Which LSNs a log has, and its hard state.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "a hard state is what Raft calls it")]
 pub(super) struct State {
     /// The first LSN that was not purged.
     pub(super) first: u64,

@@ -134,7 +134,7 @@ impl Script {
                     let mut told = told.lock().unwrap();
                     // A group is written in one piece, and synced as a whole.
                     told.written = told.written.max(before + index + 1);
-                    if levels[index] {
+                    if levels.get(index) == Some(&true) {
                         told.durable = told.durable.max(before + index + 1);
                     }
                 };
@@ -188,6 +188,7 @@ pub(crate) fn append_many(numbers: std::ops::Range<u32>, size_bytes: usize) -> W
 }
 
 /// A hard state.
+#[expect(clippy::unnecessary_wraps, reason = "a hard state may also be none")]
 pub(crate) fn hard_state(text: &str) -> HardState {
     Some(Arc::from(text.as_bytes()))
 }
