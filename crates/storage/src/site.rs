@@ -178,10 +178,12 @@ sites! {
     TailQuarantineSyncDir,
     /// Making a spare of a segment that is no longer needed.
     RecycleRename,
-    /// Removing a segment that is no longer needed.
-    RecycleRemove,
     /// Syncing the directory after that.
     RecycleSyncDir,
+    /// Giving it its name back, because it may not have lost it.
+    RecycleUndo,
+    /// Removing a spare that is not needed.
+    RecycleRemove,
 
     /// What a test does to the disk itself.
     Test,

@@ -83,9 +83,10 @@ fn look<R: Replay>(
         return Err(place.missing(limit.segment()));
     }
     let mut report = Report::default();
-    let known = scanned.active.as_ref().map(|begun| &begun.segment).or(scanned.prepared.as_ref());
+    let known = scanned.active.as_ref().map(|begun| &begun.segment).or(scanned.prepared.first());
     let log_id = known.ok_or_else(|| place.missing(1))?.header().log_id;
-    let cursor = match (scanned.active, scanned.prepared, limit) {
+    let next = scanned.prepared.first().cloned();
+    let cursor = match (scanned.active, next, limit) {
         (Some(active), Some(next), Some(limit)) if limit.segment() == next.number() => {
             to_start_of(&active, &next, limit, &mut replay)?
         }
@@ -109,7 +110,7 @@ fn look<R: Replay>(
         (None, None, _) => return Err(place.missing(1)),
     };
     report.proven = cursor.position();
-    let log = Log::new(place.clone(), log_id, 0);
+    let log = Log::new(place.clone(), log_id, u64::from_le_bytes(place.random()?));
     log.note_synced(report.proven);
     Ok(Inspected { log, replay, cursor, report })
 }

@@ -107,6 +107,23 @@ impl Log {
         inspect::inspect(&place, limit, make)
     }
 
+    /// Opens a log that other processes have open, to take turns with them: nothing is recovered.
+    /// The caller holds the log's lock; `limit` is what was written in the turn before. The cursor
+    /// then makes the writer ([`super::Cursor::into_writer`]).
+    ///
+    /// # Errors
+    /// As for [`Log::inspect`].
+    pub fn join<R: Replay>(
+        storage: &Arc<dyn Storage>,
+        directory: &Path,
+        options: &LogOptions,
+        limit: Position,
+        make: impl FnMut() -> R,
+    ) -> Result<Inspected<R>> {
+        let place = Place::new(storage, directory, options, Open::READ_WRITE)?;
+        inspect::inspect(&place, Some(limit), make)
+    }
+
     /// The directory.
     #[must_use]
     pub fn directory(&self) -> &Path {

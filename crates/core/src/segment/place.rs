@@ -117,6 +117,21 @@ impl Place {
         }
     }
 
+    /// Takes a segment's name away, durably; returns the spare that it is then. If the directory
+    /// cannot be synced it gets its name back: otherwise the medium might keep the name for good,
+    /// and a later removal of the segment that follows would leave a gap behind it.
+    pub(super) fn take_name(&self, path: &Path) -> Result<PathBuf> {
+        let spare = self.spare_path()?;
+        self.storage
+            .rename(Site::RecycleRename, path, &spare)
+            .map_err(|os| Error::os("make a spare of", path, os))?;
+        self.sync_names(Site::RecycleSyncDir).inspect_err(|_| {
+            // The sync's failure is what the caller has to know.
+            let _named = self.storage.rename(Site::RecycleUndo, &spare, path);
+        })?;
+        Ok(spare)
+    }
+
     /// Draws random bytes.
     pub(super) fn random<const N: usize>(&self) -> Result<[u8; N]> {
         temporary::random(self.storage.as_ref(), Site::SegmentRandom)

@@ -44,7 +44,7 @@ pub(super) fn open(place: Place, replay: &mut dyn Replay) -> Result<Opened> {
     let names = place.list()?;
     let mut mend = |segment: &Segment, seal: &Seal| seal_and_cut(segment, seal);
     let scanned = scan::scan(&place, &names.segments, replay, &mut mend)?;
-    let known = scanned.active.as_ref().map(|begun| &begun.segment).or(scanned.prepared.as_ref());
+    let known = scanned.active.as_ref().map(|begun| &begun.segment).or(scanned.prepared.first());
     let log_id = known.map_or_else(|| place.random(), |segment| Ok(segment.header().log_id))?;
     let nonce = u64::from_le_bytes(place.random()?);
     let log = Log::new(place, log_id, nonce);
@@ -68,13 +68,11 @@ impl Recovery<'_> {
         self.report.scanned_bytes = u64::from(extent.end - FIRST_OFFSET);
         self.report.proven = Position::new(own, extent.synced);
         let torn = self.set_aside(&active.segment, extent.end)?;
-        let torn_next = match &scanned.prepared {
-            Some(prepared) => {
-                prepared.check_whole()?;
-                self.set_aside(prepared, FIRST_OFFSET)?
-            }
-            None => false,
-        };
+        let mut torn_next = false;
+        for prepared in &scanned.prepared {
+            prepared.check_whole()?;
+            torn_next |= self.set_aside(prepared, FIRST_OFFSET)?;
+        }
         if extent.is_marked && !torn && !torn_next {
             self.report.closed = true;
             return self.go_on(active, extent, scanned, names);
@@ -208,14 +206,14 @@ impl Recovery<'_> {
 
     /// A log of which nothing is begun: made for the first time, or again.
     fn begin_log(&mut self, scanned: &Scanned, names: &Names) -> Result<Writer> {
-        if let Some(prepared) = &scanned.prepared {
+        if let Some(first) = scanned.prepared.first().filter(|first| first.number() != 1) {
+            return Err(self.log.place().missing(first.number() - 1));
+        }
+        for prepared in &scanned.prepared {
             prepared.check_whole()?;
-            if prepared.number() != 1 {
-                return Err(self.log.place().missing(prepared.number() - 1));
-            }
             self.set_aside(prepared, FIRST_OFFSET)?;
         }
-        self.remove_unbelieved(&Names { spares: names.spares.clone(), ..Names::default() }, 1)?;
+        self.remove_unbelieved(names, 1)?;
         let size_bytes = self.log.place().options.segment_bytes;
         let blank = Blank::make(&self.log, 1, size_bytes)?;
         blank.temporary.sync(Site::PrepareSync)?;
@@ -232,43 +230,40 @@ impl Recovery<'_> {
     /// medium is not known, so nothing is made of them (SG-4).
     fn remove_unbelieved(&self, names: &Names, newest: u32) -> Result<()> {
         let place = self.log.place();
-        let mut removed = false;
-        let prepared = names.segments.iter().filter(|number| **number > newest);
-        let prepared = prepared.map(|number| place.path_of(*number));
-        for path in prepared.chain(names.spares.iter().cloned()) {
-            place.remove(Site::RecoverRemove, &path)?;
-            removed = true;
+        // The last one first, each for itself: a power cut must not leave a gap.
+        for number in names.segments.iter().rev().filter(|number| **number > newest) {
+            let spare = place.take_name(&place.path_of(*number))?;
+            place.remove(Site::RecoverRemove, &spare)?;
         }
-        if removed { place.sync_names(Site::RecoverRemove) } else { Ok(()) }
+        for path in &names.spares {
+            place.remove(Site::RecoverRemove, path)?;
+        }
+        if names.spares.is_empty() { Ok(()) } else { place.sync_names(Site::RecoverRemove) }
     }
 
     /// After a clean end: what was prepared becomes a spare again, and gets its name anew; spares
-    /// that do not fit go.
+    /// that do not fit, or are too many, go.
     fn keep_spares(&self, scanned: &Scanned, names: &Names) -> Result<()> {
         let place = self.log.place();
         let size = place.options.segment_bytes;
-        let mut spares = Vec::new();
+        let mut spares_count = 0;
         for path in &names.spares {
             let stat = place.storage.stat_link(Site::PrepareSpare, path);
             let stat = stat.map_err(|os| Error::os("look at", path, os))?;
-            if stat.size_bytes == u64::from(size) && spares.len() < place.options.spares_max {
-                spares.push(path);
+            if stat.size_bytes == u64::from(size) && spares_count < place.options.spares_max {
+                spares_count += 1;
             } else {
                 place.remove(Site::RecoverRemove, path)?;
             }
         }
-        if let Some(prepared) = &scanned.prepared {
-            let path = prepared.path();
-            if prepared.size_bytes() == size && spares.len() < place.options.spares_max {
-                let spare = place.spare_path()?;
-                place
-                    .storage
-                    .rename(Site::RecycleRename, path, &spare)
-                    .map_err(|os| Error::os("make a spare of", path, os))?;
+        // The last one first, each for itself: a power cut must not leave a gap.
+        for prepared in scanned.prepared.iter().rev() {
+            let spare = place.take_name(prepared.path())?;
+            if prepared.size_bytes() == size && spares_count < place.options.spares_max {
+                spares_count += 1;
             } else {
-                place.remove(Site::RecoverRemove, path)?;
+                place.remove(Site::RecoverRemove, &spare)?;
             }
-            place.sync_names(Site::RecycleSyncDir)?;
         }
         Ok(())
     }

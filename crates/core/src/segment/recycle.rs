@@ -4,7 +4,6 @@
 //! written again only after the directory was synced (SG-4): until then the medium may still know
 //! it as a segment.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tidemark_storage::{LockMode, Site};
@@ -12,7 +11,7 @@ use tidemark_storage::{LockMode, Site};
 use super::Position;
 use super::file::Segment;
 use super::log::Log;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 impl Log {
     /// Removes the segments before this number, oldest first: what makes them superfluous is
@@ -37,44 +36,26 @@ impl Log {
         let mut spares_count = names.spares.len();
         for old in names.segments.into_iter().filter(|old| *old < number.min(safe)) {
             let path = self.place().path_of(old);
-            let keeps = spares_count < self.place().options.spares_max;
-            let spare = if keeps { self.recycle(old, &path)? } else { None };
-            if spare.is_some() {
+            // Held until the file has another name: a reader that comes meanwhile waits, and then
+            // finds that the name is gone.
+            let alone = self.alone_with(old);
+            let spare = self.place().take_name(&path)?;
+            if alone.is_some() && spares_count < self.place().options.spares_max {
                 spares_count += 1;
             } else {
-                drop(self.forget(old));
-                self.place().remove(Site::RecycleRemove, &path)?;
-            }
-            if let Err(error) = self.place().sync_names(Site::RecycleSyncDir) {
-                // The medium may know it as a segment for good: nobody may write into it.
-                let removed = spare.map(|spare| self.place().remove(Site::RecycleRemove, &spare));
-                return removed.unwrap_or(Ok(())).and(Err(error));
+                self.place().remove(Site::RecycleRemove, &spare)?;
             }
         }
         Ok(())
     }
 
-    /// Makes a spare of a segment that nobody else has open; nothing if that cannot be.
-    fn recycle(&self, number: u32, path: &Path) -> Result<Option<PathBuf>> {
-        let size_bytes = self.place().options.segment_bytes;
+    /// A segment whose file can be used again, and that nobody else has open.
+    fn alone_with(&self, number: u32) -> Option<Arc<Segment>> {
         let known = self.forget(number);
-        let segment = match known {
-            Some(segment) => segment,
-            None => match self.place().open(number) {
-                Ok(segment) => Arc::new(segment),
-                // It is damaged, or too short: no file to use again.
-                Err(_) => return Ok(None),
-            },
-        };
-        if segment.size_bytes() != size_bytes || !is_alone(&segment) {
-            return Ok(None);
-        }
-        let spare = self.place().spare_path()?;
-        self.place()
-            .storage
-            .rename(Site::RecycleRename, path, &spare)
-            .map_err(|os| Error::os("make a spare of", path, os))?;
-        Ok(Some(spare))
+        // One that is damaged is no file to use again.
+        let segment = known.or_else(|| self.place().open(number).ok().map(Arc::new))?;
+        let fits = segment.size_bytes() == self.place().options.segment_bytes;
+        (fits && is_alone(&segment)).then_some(segment)
     }
 }
 

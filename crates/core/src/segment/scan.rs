@@ -18,6 +18,10 @@ use crate::error::Result;
 /// How much is searched at once for frames behind the end.
 const SEARCH_BYTES: u32 = 1 << 18;
 
+/// Segments that are not begun behind the last one that is. A third would be prepared only after
+/// the second one was begun, and so after the first one was sealed and synced.
+const PREPARED_MAX: usize = 2;
+
 /// A segment that is begun.
 #[derive(Debug)]
 pub(super) struct Begun {
@@ -31,8 +35,9 @@ pub(super) struct Begun {
 pub(super) struct Scanned {
     /// The last segment that is begun, if there is one.
     pub(super) active: Option<Begun>,
-    /// The one that follows it, or the only one.
-    pub(super) prepared: Option<Arc<Segment>>,
+    /// Those that follow it, oldest first: not begun, or nothing of it has reached the medium. The
+    /// second one was prepared while the first was in use.
+    pub(super) prepared: Vec<Arc<Segment>>,
 }
 
 /// Looks at the segments with these numbers, and replays all that are complete.
@@ -49,23 +54,26 @@ pub(super) fn scan(
     let mut scanned = Scanned::default();
     for number in numbers {
         let segment = Arc::new(place.open(*number)?);
-        if let Some(prepared) = scanned.prepared.take() {
-            let reason = prepared.link()?.err().unwrap_or("it was not begun");
-            return Err(prepared.corrupt(FIRST_OFFSET, reason));
-        }
         if let Some(before) = &scanned.active
             && before.segment.header().log_id != segment.header().log_id
         {
             return Err(segment.corrupt(0, "it is of another log than the segment before"));
         }
-        match segment.link()? {
+        let link = segment.link()?;
+        if let Some(before) = scanned.prepared.first()
+            && (link.is_ok() || scanned.prepared.len() == PREPARED_MAX)
+        {
+            let reason = before.link()?.err().unwrap_or("it was not begun");
+            return Err(before.corrupt(FIRST_OFFSET, reason));
+        }
+        match link {
             Ok((link, preamble)) => {
                 if let Some(before) = &scanned.active {
                     complete(before, &segment, &link, replay, mend)?;
                 }
                 scanned.active = Some(Begun { segment, link, preamble });
             }
-            Err(_) => scanned.prepared = Some(segment),
+            Err(_) => scanned.prepared.push(segment),
         }
     }
     Ok(scanned)
