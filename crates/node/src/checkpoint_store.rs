@@ -14,52 +14,26 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use napi::bindgen_prelude::{Array, BigInt, External, Null, Object, Uint8ArraySlice};
+use napi::bindgen_prelude::{Array, External, Null, Object, Uint8ArraySlice};
 use napi::{Either, Env, Error, Result, Status};
 use napi_derive::napi;
 use tidemark_core::checkpoint::{
-    Checkpoint, Condition, Durability, KEY_FORMAT_VERSION, Op, Outcome, ResumeKey, Store,
+    Checkpoint, Condition, KEY_FORMAT_VERSION, Op, Outcome, ResumeKey, Store,
 };
-use tidemark_core::event::{Event, Observer};
-use tidemark_core::group_commit::{Enqueued, Settled, Sink};
-use tidemark_core::io_thread::caught;
-use tidemark_core::metrics::Metric;
+use tidemark_core::event::Observer;
+use tidemark_core::group_commit::Sink;
 
 use crate::channel::Channel;
+use crate::drain::Drain;
 use crate::failure::Failure;
 use crate::hub::HubInner;
+use crate::metrics;
 use crate::payload::{Message, Payload};
+use crate::sink::StoreSink;
 
 const DIGEST_BYTES: usize = 32;
 const PUT_BYTES: usize = DIGEST_BYTES + 8;
 const DELETE_BYTES: usize = PUT_BYTES + 1;
-
-/// What goes back from one store to its environment.
-struct StoreSink {
-    store: u32,
-    channel: Arc<Channel>,
-}
-
-impl Sink<Outcome> for StoreSink {
-    fn deliver(&self, settled: Vec<Settled<Outcome>>) {
-        let message = |settled: Settled<Outcome>| Message::Settled {
-            // Tickets come from this binding, as u32.
-            ticket: u32::try_from(settled.ticket).unwrap_or(u32::MAX),
-            result: settled.result.map(Payload::Outcome),
-        };
-        self.channel.send(settled.into_iter().map(message).collect());
-    }
-
-    fn credit(&self) {
-        self.channel.send(vec![Message::Credit { store: self.store }]);
-    }
-}
-
-impl Observer for StoreSink {
-    fn notify(&self, event: &Event) {
-        self.channel.send(vec![Message::Event { store: self.store, event: event.clone() }]);
-    }
-}
 
 /// A store on its way from the thread that opened it to its environment.
 pub(crate) struct OpenedStore {
@@ -95,24 +69,13 @@ pub struct StoreHandle {
 
 impl StoreHandle {
     pub(crate) fn new(opened: OpenedStore, hub: Rc<HubInner>) -> Self {
-        hub.register(&opened.store, opened.exit_drain);
+        hub.register(Arc::clone(&opened.store) as Arc<dyn Drain>, opened.exit_drain);
         Self { opened, hub }
     }
 
     fn enqueue(&self, env: &Env, ticket: u32, op: Op) -> Result<Either<bool, Failure>> {
-        let sink = &self.opened.sink;
-        match self.opened.store.enqueue(op, u64::from(ticket), sink) {
-            Ok(Enqueued::Accepted) => {
-                self.hub.wake_later(&self.opened.store);
-                self.hub.pending.add(env, &self.hub.channel)?;
-                Ok(Either::A(true))
-            }
-            Ok(Enqueued::Full) => {
-                self.hub.refused(env, self.opened.id)?;
-                Ok(Either::A(false))
-            }
-            Err(error) => Ok(Either::B(Failure::from(error))),
-        }
+        let OpenedStore { store, sink, id, .. } = &self.opened;
+        self.hub.enqueued(env, *id, store, store.enqueue(op, u64::from(ticket), sink))
     }
 
     /// Runs a job on the store's I/O thread; its result comes back under the ticket.
@@ -122,15 +85,9 @@ impl StoreHandle {
         ticket: u32,
         job: impl FnOnce(&Store) -> tidemark_core::Result<Payload> + Send + 'static,
     ) -> Result<()> {
-        self.hub.pending.add(env, &self.hub.channel)?;
-        let (store, channel) = (Arc::clone(&self.opened.store), Arc::clone(&self.hub.channel));
-        let given = self.opened.store.run_io(move || {
-            channel.send(vec![Message::Settled { ticket, result: caught(|| job(&store)) }]);
-        });
-        if let Err(error) = given {
-            self.hub.channel.send(vec![Message::Settled { ticket, result: Err(error) }]);
-        }
-        Ok(())
+        let store = Arc::clone(&self.opened.store);
+        let job = move || job(&store);
+        self.hub.run_on(env, ticket, job, |job| self.opened.store.run_io(job))
     }
 }
 
@@ -332,14 +289,9 @@ pub struct StoreInfo {
 #[must_use]
 pub fn store_info(store: &External<StoreHandle>) -> StoreInfo {
     let store = &store.opened.store;
-    let durability = match store.durability() {
-        Durability::Proven => "proven",
-        Durability::Unproven => "unproven",
-        Durability::None => "none",
-    };
     let recovery = store.recovery().quarantined.into_iter();
     StoreInfo {
-        durability: durability.to_owned(),
+        durability: metrics::durability(store.durability()),
         weakness: store.weakness().map(str::to_owned),
         quarantined: recovery.map(|path| path.to_string_lossy().into_owned()).collect(),
     }
@@ -351,24 +303,7 @@ pub fn store_info(store: &External<StoreHandle>) -> StoreInfo {
 /// If the environment is going away.
 #[napi(catch_unwind, ts_return_type = "StoreMetrics")]
 pub fn store_metrics<'env>(env: &'env Env, store: &External<StoreHandle>) -> Result<Object<'env>> {
-    #[expect(clippy::cast_precision_loss, reason = "gauges and microseconds are far below 2^53")]
-    let number = |value: u64| value as f64;
-    let mut metrics = Object::new(env)?;
-    for (name, metric) in store.opened.store.metrics() {
-        match metric {
-            Metric::Counter(count) => metrics.set(name, BigInt::from(count))?,
-            Metric::Gauge(value) => metrics.set(name, number(value))?,
-            Metric::Latency(latency) => {
-                let mut figures = Object::new(env)?;
-                figures.set("count", number(latency.count))?;
-                figures.set("p50", number(latency.p50))?;
-                figures.set("p99", number(latency.p99))?;
-                figures.set("max", number(latency.max))?;
-                metrics.set(name, figures)?;
-            }
-        }
-    }
-    Ok(metrics)
+    metrics::into_js(env, store.opened.store.metrics())
 }
 
 /// Closes a store; settles when nothing of it is open any more, or at once if another handle is

@@ -13,12 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use napi::bindgen_prelude::Function;
-use napi::{Env, Result};
+use napi::{Either, Env, Result};
 use napi_derive::napi;
-use tidemark_core::checkpoint::Store;
+use tidemark_core::group_commit::Enqueued;
 use tidemark_core::io_thread::{IoThread, caught};
 
 use crate::channel::{Channel, PendingCount};
+use crate::drain::Drain;
+use crate::failure::Failure;
 use crate::file_lock::LockWaits;
 use crate::payload::{Message, Payload};
 use crate::process::PROCESS;
@@ -28,7 +30,7 @@ const IO_DRAIN: Duration = Duration::from_secs(1);
 
 /// A store that must not lose what it accepted when the environment ends.
 struct OpenStore {
-    store: Arc<Store>,
+    store: Arc<dyn Drain>,
     exit_drain: Duration,
     /// Whether it took longer than that.
     late: Cell<bool>,
@@ -44,30 +46,48 @@ pub(crate) struct HubInner {
     queued: Arc<Mutex<HashSet<u32>>>,
     stores: RefCell<Vec<OpenStore>>,
     /// Stores that were handed something since the last `wake`.
-    asleep: RefCell<Vec<Arc<Store>>>,
+    asleep: RefCell<Vec<Arc<dyn Drain>>>,
     /// How often a store was full since it last told of room.
     refused: RefCell<HashMap<u32, usize>>,
 }
 
 impl HubInner {
     /// Sees to it that what the store accepts is finished at the end.
-    pub(crate) fn register(&self, store: &Arc<Store>, exit_drain: Duration) {
+    pub(crate) fn register(&self, store: Arc<dyn Drain>, exit_drain: Duration) {
         let mut stores = self.stores.borrow_mut();
-        stores.push(OpenStore { store: Arc::clone(store), exit_drain, late: Cell::default() });
+        stores.push(OpenStore { store, exit_drain, late: Cell::default() });
     }
 
-    /// Remembers to wake a store.
-    pub(crate) fn wake_later(&self, store: &Arc<Store>) {
-        let mut asleep = self.asleep.borrow_mut();
-        if !asleep.iter().any(|known| Arc::ptr_eq(known, store)) {
-            asleep.push(Arc::clone(store));
+    /// Accounts for an operation that a store, `id`, was handed: true if it was accepted, false if
+    /// there is no room.
+    pub(crate) fn enqueued(
+        &self,
+        env: &Env,
+        id: u32,
+        store: &Arc<impl Drain + 'static>,
+        became: tidemark_core::Result<Enqueued>,
+    ) -> Result<Either<bool, Failure>> {
+        match became {
+            Ok(Enqueued::Accepted) => {
+                self.wake_later(store);
+                self.pending.add(env, &self.channel)?;
+                Ok(Either::A(true))
+            }
+            Ok(Enqueued::Full) => {
+                *self.refused.borrow_mut().entry(id).or_default() += 1;
+                self.pending.add(env, &self.channel)?;
+                Ok(Either::A(false))
+            }
+            Err(error) => Ok(Either::B(Failure::from(error))),
         }
     }
 
-    /// Counts a caller that waits for room in a store.
-    pub(crate) fn refused(&self, env: &Env, store: u32) -> Result<()> {
-        *self.refused.borrow_mut().entry(store).or_default() += 1;
-        self.pending.add(env, &self.channel)
+    /// Remembers to wake a store.
+    fn wake_later(&self, store: &Arc<impl Drain + 'static>) {
+        let mut asleep = self.asleep.borrow_mut();
+        if !asleep.iter().any(|known| Arc::as_ptr(known).addr() == Arc::as_ptr(store).addr()) {
+            asleep.push(Arc::clone(store) as Arc<dyn Drain>);
+        }
     }
 
     /// Accounts for messages that are about to be received.
@@ -116,11 +136,22 @@ impl HubInner {
         ticket: u32,
         job: impl FnOnce() -> tidemark_core::Result<Payload> + Send + 'static,
     ) -> Result<()> {
+        self.run_on(env, ticket, job, |job| IoThread::default().run(job))
+    }
+
+    /// Gives a job to a thread; its result comes back under the ticket.
+    pub(crate) fn run_on(
+        &self,
+        env: &Env,
+        ticket: u32,
+        job: impl FnOnce() -> tidemark_core::Result<Payload> + Send + 'static,
+        give: impl FnOnce(Box<dyn FnOnce() + Send>) -> tidemark_core::Result<()>,
+    ) -> Result<()> {
         let channel = Arc::clone(&self.channel);
         self.pending.add(env, &self.channel)?;
-        let given = IoThread::default().run(move || {
+        let given = give(Box::new(move || {
             channel.send(vec![Message::Settled { ticket, result: caught(job) }]);
-        });
+        }));
         if let Err(error) = given {
             self.channel.send(vec![Message::Settled { ticket, result: Err(error) }]);
         }
@@ -157,7 +188,7 @@ impl HubInner {
     fn end(&self) {
         self.drain();
         for open in self.stores.borrow_mut().drain(..) {
-            open.store.close(|| ());
+            open.store.close();
         }
         self.lock_waits.abandon();
         self.channel.close();

@@ -25,13 +25,16 @@
 
 mod channel;
 mod checkpoint_store;
+mod drain;
 mod failure;
 mod file_lock;
 mod hub;
 mod json_file_store;
 mod memory_store;
+mod metrics;
 mod payload;
 mod process;
 mod resume_key;
+mod sink;
 mod threadsafe_function;
 mod write_file_atomic;

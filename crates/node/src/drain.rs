@@ -1,0 +1,35 @@
+//! What accepts work that must not be lost when its environment ends: an open store of any kind.
+
+use std::time::Duration;
+
+use tidemark_core::checkpoint::Store;
+
+/// An open store, as the hub sees it.
+pub(crate) trait Drain {
+    /// Begins with what was handed over.
+    fn wake(&self);
+    /// Waits until everything accepted is settled; false if that took longer. Blocks.
+    fn drain(&self, timeout: Duration) -> bool;
+    /// Whether this handle is closed and everything accepted is settled.
+    fn is_finished(&self) -> bool;
+    /// Closes this handle without waiting.
+    fn close(&self);
+}
+
+impl Drain for Store {
+    fn wake(&self) {
+        self.wake();
+    }
+
+    fn drain(&self, timeout: Duration) -> bool {
+        self.drain(timeout)
+    }
+
+    fn is_finished(&self) -> bool {
+        self.is_finished()
+    }
+
+    fn close(&self) {
+        self.close(|| ());
+    }
+}
