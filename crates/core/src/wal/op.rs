@@ -73,6 +73,12 @@ impl Records {
         self.ends.push(self.bytes.len());
     }
 
+    /// The bytes of all records, one after another, and where each of them ends.
+    #[must_use]
+    pub fn into_packed(self) -> (Vec<u8>, Vec<usize>) {
+        (self.bytes, self.ends)
+    }
+
     /// All records, in order.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
