@@ -56,6 +56,17 @@ impl Records {
         self.bytes.len()
     }
 
+    /// Adds other records at the end.
+    pub(super) fn append(&mut self, others: Self) {
+        if self.is_empty() {
+            *self = others;
+            return;
+        }
+        let start = self.bytes.len();
+        self.bytes.extend(others.bytes);
+        self.ends.extend(others.ends.into_iter().map(|end| start + end));
+    }
+
     /// One record.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&[u8]> {

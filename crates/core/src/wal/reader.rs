@@ -19,6 +19,16 @@ use crate::segment::Log;
 /// Looks again after a segment disappeared; more often somebody else must be at work.
 const ATTEMPTS_MAX: usize = 8;
 
+/// What was found in one place.
+#[derive(Default)]
+struct Part {
+    entries: Entries,
+    /// The number of the last truncate then.
+    epoch: Option<u64>,
+    /// Whether the place ended, and not the room for bytes: there may be more in another one.
+    more: bool,
+}
+
 /// Reads entries of one open log.
 #[derive(Clone)]
 pub(super) struct Reader {
@@ -57,22 +67,54 @@ impl Reader {
     /// purged, `TIDEMARK_NOT_FOUND` beyond the end, `TIDEMARK_CORRUPT`, `TIDEMARK_IO`.
     pub(super) fn range(&self, look: &Look) -> Result<Entries> {
         check(look)?;
-        match self.find(look)? {
-            Some((entries, _)) => Ok(entries),
-            None => Err(self.beyond_the_end(look.from, look.visibility)),
+        let mut all = Entries { first: look.from, records: Records::default() };
+        let mut part = Part { epoch: look.epoch, more: true, ..Part::default() };
+        let mut look = *look;
+        // One segment after another, for as long as it is the log that was looked at first.
+        while part.more && look.from <= look.to {
+            look.epoch = part.epoch;
+            part = match self.find_part(&look) {
+                Ok(Some(part)) => part,
+                Err(error) if all.records.is_empty() => return Err(error),
+                Ok(None) => break,
+                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Expired) => {
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            let too_much = part.entries.records.size_bytes() > look.bytes_max;
+            if too_much && !all.records.is_empty() {
+                break;
+            }
+            look.from += part.entries.records.len() as u64;
+            look.bytes_max = look.bytes_max.saturating_sub(part.entries.records.size_bytes());
+            all.records.append(std::mem::take(&mut part.entries.records));
         }
+        if all.records.is_empty() {
+            return Err(self.beyond_the_end(look.from, look.visibility));
+        }
+        Ok(all)
     }
 
     /// As [`Reader::range`], with the number of the last truncate when it looked; nothing beyond
     /// the end.
     pub(super) fn find(&self, look: &Look) -> Result<Option<(Entries, u64)>> {
+        let part = self.find_part(look)?;
+        Ok(part.and_then(|part| part.epoch.map(|epoch| (part.entries, epoch))))
+    }
+
+    fn find_part(&self, look: &Look) -> Result<Option<Part>> {
         for attempt in 1.. {
             let seen = self.view.look(look)?;
+            let epoch = Some(seen.epoch);
             match seen.found {
                 Found::Nothing => return Ok(None),
-                Found::Entries(entries) => return Ok(Some((entries, seen.epoch))),
+                Found::Entries(entries) => return Ok(Some(Part { entries, epoch, more: false })),
                 Found::Place(place) => match self.read(place, look) {
-                    Ok(entries) => return Ok(Some((entries, seen.epoch))),
+                    Ok(entries) => {
+                        let end = entries.first + entries.records.len() as u64;
+                        return Ok(Some(Part { entries, epoch, more: end >= place.until }));
+                    }
                     // Purged meanwhile: the next look says so.
                     Err(error) if error.kind() == ErrorKind::Io && attempt < ATTEMPTS_MAX => {}
                     Err(error) => return Err(error),
