@@ -412,6 +412,11 @@ impl Wal {
 
     /// Finishes what was accepted, closes this handle and waits. Blocks.
     pub fn close_blocking(&self) {
+        if self.instance.commit.as_ref().is_some_and(|commit| commit.depth().0 > 0) {
+            // Operations settle in order: after this one, all that were accepted before it have,
+            // also where another handle keeps the log open.
+            let _whatever_became_of_it = self.call(&WalOp::Sync);
+        }
         let told = Arc::new(Ended::default());
         let done = Arc::clone(&told);
         self.close(move || done.set());
