@@ -24,5 +24,19 @@ export type { JsonFileStoreOptions } from './src/json-file-store.ts';
 export { MemoryStore } from './src/memory-store.ts';
 export { ResumeKey } from './src/resume-key.ts';
 export type { JsonValue, ResumeKeySource } from './src/resume-key.ts';
+export { Wal } from './src/wal.ts';
+export type { WalEvents } from './src/wal.ts';
+export type {
+  WalAppendManyOptions,
+  WalAppendOptions,
+  WalCallSync,
+  WalIterateOptions,
+  WalOptions,
+  WalRange,
+  WalRecoveryReport,
+  WalSync,
+  WalVisibility,
+} from './src/wal-options.ts';
+export type { Entry } from './src/wal-records.ts';
 export { writeFileAtomic } from './src/write-file-atomic.ts';
 export type { WriteFileAtomicOptions } from './src/write-file-atomic.ts';

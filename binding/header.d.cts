@@ -10,6 +10,16 @@ export interface LockHandle {
   readonly lock: unique symbol
 }
 
+/** An open log; nothing to look into. */
+export interface WalHandle {
+  readonly wal: unique symbol
+}
+
+/** A place in a log; nothing to look into. */
+export interface FollowerHandle {
+  readonly follower: unique symbol
+}
+
 /** Figures by name: counters are bigints, gauges numbers, latencies in microseconds. */
 export type StoreMetrics = Record<
   string,

@@ -10,6 +10,16 @@ export interface LockHandle {
   readonly lock: unique symbol
 }
 
+/** An open log; nothing to look into. */
+export interface WalHandle {
+  readonly wal: unique symbol
+}
+
+/** A place in a log; nothing to look into. */
+export interface FollowerHandle {
+  readonly follower: unique symbol
+}
+
 /** Figures by name: counters are bigints, gauges numbers, latencies in microseconds. */
 export type StoreMetrics = Record<
   string,
@@ -237,6 +247,198 @@ export declare function storeSize(store: ExternalObject<StoreHandle>): number
  * If the environment is going away.
  */
 export declare function storeWithdraw(store: ExternalObject<StoreHandle>, ticket: number): boolean
+
+/**
+ * Hands a record over: true if accepted, false if there is no room (a message tells when there
+ * may be). `sync` is 0 for the log's own level, 1 for immediate, 2 for `immediate_async`.
+ *
+ * # Errors
+ * If the environment is going away.
+ */
+export declare function walAppend(wal: ExternalObject<WalHandle>, ticket: number, record: Uint8Array, sync: number): boolean | Failure
+
+/**
+ * Hands a list over, as `walAppend` does a record: the bytes of all, and the size of each.
+ *
+ * # Errors
+ * For sizes that do not add up.
+ */
+export declare function walAppendMany(wal: ExternalObject<WalHandle>, ticket: number, records: Uint8Array, sizes: Uint32Array, sync: number, batch?: WalBatch | undefined | null): boolean | Failure
+
+/** As `walAppend`, at the log's level, and waits for the LSN. Blocks. */
+export declare function walAppendSync(wal: ExternalObject<WalHandle>, record: Uint8Array): bigint | Failure
+
+/** What appends a list beside its records. */
+export interface WalBatch {
+  /** The LSN that the first record must get. */
+  expect?: bigint
+  /** Whether the hard state changes, too. */
+  setsHardState: boolean
+  /** What it becomes. */
+  hardState?: Uint8Array
+}
+
+/**
+ * Closes a log; settles when nothing of it is open any more, or at once if another handle is.
+ *
+ * # Errors
+ * If the environment is going away.
+ */
+export declare function walClose(wal: ExternalObject<WalHandle>, ticket: number): void
+
+/** Finishes what was accepted and closes a log. Blocks. */
+export declare function walCloseSync(wal: ExternalObject<WalHandle>): void
+
+/** The first LSN. */
+export declare function walFirstLsn(wal: ExternalObject<WalHandle>): bigint | Failure
+
+/**
+ * A place in a log, before the entry with this LSN.
+ *
+ * # Errors
+ * If the environment is going away.
+ */
+export declare function walFollow(wal: ExternalObject<WalHandle>, from: bigint, written: boolean): ExternalObject<FollowerHandle> | Failure
+
+/**
+ * Asks for the next entries, which come back under the ticket; for none if there is nothing and
+ * the caller does not want to wait.
+ *
+ * # Errors
+ * If the environment is going away.
+ */
+export declare function walFollowerNext(follower: ExternalObject<FollowerHandle>, ticket: number, maxBytes: number, wait: boolean): void
+
+/**
+ * Takes a request back; false if its answer is on its way.
+ *
+ * # Errors
+ * If the environment is going away.
+ */
+export declare function walFollowerWithdraw(follower: ExternalObject<FollowerHandle>, ticket: number): boolean
+
+/** The hard state. */
+export declare function walHardState(wal: ExternalObject<WalHandle>): Uint8Array | null | Failure
+
+/** What a log can promise, and what opening it found. */
+export declare function walInfo(wal: ExternalObject<WalHandle>): WalInfo
+
+/** What a log can promise, and what opening it found. */
+export interface WalInfo {
+  /** `proven`, `unproven` or `none`. */
+  durability: string
+  /** Why it is not `proven`, if the file system is to blame. */
+  weakness?: string
+  /** Whether the log had been closed: there was nothing to mend. */
+  wasClosed: boolean
+  /** Bytes that were read to find the end. */
+  scannedBytes: number
+  /** Bytes that were valid but not proven, and were written again. */
+  copiedBytes: number
+  /** Bytes of a torn tail. */
+  cutBytes: number
+  /** Files in quarantine that hold them. */
+  quarantined: Array<string>
+  /** For a reader without a writer: the last LSN that is proven. */
+  provenLast?: bigint
+}
+
+/** The last LSN that is durable, or written. */
+export declare function walLastLsn(wal: ExternalObject<WalHandle>, written: boolean): bigint | Failure
+
+/**
+ * The figures of a log.
+ *
+ * # Errors
+ * If the environment is going away.
+ */
+export declare function walMetrics(wal: ExternalObject<WalHandle>): StoreMetrics
+
+/**
+ * Opens a log, on a thread of its own; the ticket is the log's id from then on.
+ *
+ * # Errors
+ * If the environment is going away.
+ */
+export declare function walOpen(hub: Hub, ticket: number, path: string, options: WalOptions): void
+
+/** The options of a log; the facade has checked and completed them. */
+export interface WalOptions {
+  /** `immediate`, `immediate_async` or `interval_<milliseconds>`. */
+  sync: string
+  /** Whether segments are mapped. */
+  mapped: boolean
+  /** Size of new segments. */
+  segmentBytes: number
+  /** Size of the largest record. */
+  maxRecordBytes?: number
+  /** Whether a torn tail is refused. */
+  strict: boolean
+  /** Whether nothing is written. */
+  readOnly: boolean
+  /** Bytes that may be queued or in commit. */
+  maxInFlightBytes: number
+  /** How long the end of the process waits for what was accepted, in milliseconds. */
+  exitDrainMs: number
+  /** Whether to open on a file system whose locks and syncs may not reach the disk. */
+  allowNetworkFs: boolean
+}
+
+/**
+ * Gives up every entry before an LSN.
+ *
+ * # Errors
+ * If the environment is going away.
+ */
+export declare function walPurge(wal: ExternalObject<WalHandle>, ticket: number, before: bigint): boolean | Failure
+
+/**
+ * Entries from wherever they are, through the log's I/O thread.
+ *
+ * # Errors
+ * If the environment is going away.
+ */
+export declare function walRead(wal: ExternalObject<WalHandle>, ticket: number, from: bigint, to: bigint, maxBytes: number, written: boolean): void
+
+/**
+ * Entries from memory, or undefined if they are not all there.
+ *
+ * # Errors
+ * If the environment is going away.
+ */
+export declare function walReadHot(wal: ExternalObject<WalHandle>, from: bigint, to: bigint, maxBytes: number, written: boolean): Array<unknown> | undefined | Failure
+
+/**
+ * Hands a new hard state over, or none.
+ *
+ * # Errors
+ * If the environment is going away.
+ */
+export declare function walSetHardState(wal: ExternalObject<WalHandle>, ticket: number, state?: Uint8Array | undefined | null): boolean | Failure
+
+/**
+ * Asks for a sync of all that was handed over before.
+ *
+ * # Errors
+ * If the environment is going away.
+ */
+export declare function walSync(wal: ExternalObject<WalHandle>, ticket: number): boolean | Failure
+
+/**
+ * Takes back every entry after an LSN.
+ *
+ * # Errors
+ * If the environment is going away.
+ */
+export declare function walTruncate(wal: ExternalObject<WalHandle>, ticket: number, after: bigint): boolean | Failure
+
+/**
+ * Takes an operation back; false if it is in a commit or settled already.
+ *
+ * # Errors
+ * If the environment is going away.
+ */
+export declare function walWithdraw(wal: ExternalObject<WalHandle>, ticket: number): boolean
 
 /**
  * Replaces the content of a file, on the environment's I/O thread.

@@ -21,6 +21,7 @@ export interface StoreListener {
 const SETTLED = 0;
 const EVENT = 1;
 const CREDIT = 2;
+const APPENDED = 3;
 
 type Settle = (settlement: Settlement) => void;
 
@@ -98,8 +99,20 @@ class Hub {
     this.#listeners.delete(store);
   }
 
+  /** Ticket, first and last LSN of each. */
+  #receiveAppended(numbers: BigUint64Array): void {
+    for (let index = 0; index + 2 < numbers.length; index += 3) {
+      const payload = [numbers[index + 1], numbers[index + 2]];
+      this.settle(Number(numbers[index]), { ok: true, payload });
+    }
+  }
+
   #receive(message: readonly unknown[]): void {
     const [tag, id] = message as readonly [number, number];
+    if (tag === APPENDED) {
+      this.#receiveAppended(message[1] as BigUint64Array);
+      return;
+    }
     if (tag === SETTLED) {
       const [, , ok, body] = message;
       this.settle(

@@ -1,6 +1,5 @@
 // The one implementation of CheckpointStore over the binding; each kind of store brings its open.
 import { EventEmitter } from 'node:events';
-import process from 'node:process';
 import type { ExternalObject, Failure, StoreHandle } from '#binding';
 import type {
   Checkpoint,
@@ -14,8 +13,9 @@ import type {
   StoreEvents,
 } from './checkpoint-store.ts';
 import { closedError, toError, typeError, unwrap } from './errors.ts';
-import { type Settlement, type StoreListener, hub, perform } from './hub.ts';
+import { type Settlement, type StoreListener, hub } from './hub.ts';
 import { native } from './native.ts';
+import { closing, opening, warnOf } from './opening.ts';
 import {
   type DeleteCondition,
   Lookup,
@@ -40,8 +40,6 @@ export interface Opened {
   readonly handle: Handle;
   readonly damaged: boolean;
 }
-
-let warned = false;
 
 /** A checkpoint store in the addon. */
 export abstract class NativeCheckpointStore
@@ -68,16 +66,11 @@ export abstract class NativeCheckpointStore
     validate.calledByUs(token, 'open() of its class');
     this.#id = opened.id;
     this.#handle = opened.handle;
-    this.#submissions = new Submissions((ticket) => native.storeWithdraw(opened.handle, ticket));
+    this.#submissions = new Submissions('the store', (ticket) =>
+      native.storeWithdraw(opened.handle, ticket),
+    );
     hub.listen(opened.id, this.#listener);
-    const { weakness } = native.storeInfo(opened.handle);
-    if (weakness !== undefined && !warned) {
-      warned = true;
-      process.emitWarning(`what is stored here may not survive a power cut: ${weakness}`, {
-        type: 'TidemarkWarning',
-        code: 'TIDEMARK_UNPROVEN',
-      });
-    }
+    warnOf(native.storeInfo(opened.handle).weakness);
   }
 
   /** Opens a store through the binding. */
@@ -85,20 +78,11 @@ export abstract class NativeCheckpointStore
     start: (ticket: number) => void,
     signal: AbortSignal | undefined,
   ): Promise<Opened> {
-    let id = 0;
-    const operation = {
-      start(ticket: number): void {
-        id = ticket;
-        start(ticket);
-      },
-      // Opening cannot be taken back; a store that comes too late is closed again.
-      withdraw: () => true,
-      late([handle]: readonly unknown[]): void {
-        native.storeClose(handle as Handle, hub.ticket());
-      },
+    const late = ([handle]: readonly unknown[], ticket: number): void => {
+      native.storeClose(handle as Handle, ticket);
     };
-    const [handle, damaged] = await perform(operation, signal);
-    return { id, handle: handle as Handle, damaged: damaged === true };
+    const { id, payload } = await opening(start, late, signal);
+    return { id, handle: payload[0] as Handle, damaged: payload[1] === true };
   }
 
   get durability(): Durability {
@@ -316,18 +300,13 @@ export abstract class NativeCheckpointStore
     const submit = (ticket: number): boolean | Failure => {
       return handOver(this.#handle, ticket, records, texts);
     };
-    return this.#submissions.submit(submit, signal);
+    return this.#submissions.submit({ handOver: submit }, signal);
   }
 
   async #close(): Promise<void> {
     await this.#submissions.close();
-    const operation = {
-      start: (ticket: number) => {
-        native.storeClose(this.#handle, ticket);
-      },
-      withdraw: () => false,
-    };
-    await perform(operation, undefined);
-    hub.unlisten(this.#id);
+    await closing(this.#id, (ticket) => {
+      native.storeClose(this.#handle, ticket);
+    });
   }
 }

@@ -1,17 +1,16 @@
 // What a store tells without being asked, from the binding's form; see crates/node/src/payload.rs.
-import type { EventEmitter } from 'node:events';
 import type { Failure } from '#binding';
-import type { StoreEvents } from './checkpoint-store.ts';
 import { TidemarkError, toError } from './errors.ts';
 import { checkpointAt } from './records.ts';
 import { keyOf } from './resume-key.ts';
 
+/** A store of any kind; each hears of its own events only. */
+interface Emitter {
+  emit(event: string, ...details: unknown[]): boolean;
+}
+
 /** Emits an event as users know it; one that this version does not know is not told. */
-export function emitEvent(
-  store: EventEmitter<StoreEvents>,
-  name: string,
-  details: readonly unknown[],
-): void {
+export function emitEvent(store: Emitter, name: string, details: readonly unknown[]): void {
   switch (name) {
     case 'regressed': {
       const to = details.length > 3 ? checkpointAt(details, 3) : undefined;
@@ -24,9 +23,10 @@ export function emitEvent(
       store.emit('quarantined', { path, quarantine });
       break;
     }
+    case 'noSpace':
     case 'poisoned': {
       const error = toError(details[0] as Failure);
-      if (error instanceof TidemarkError) store.emit('poisoned', error);
+      if (error instanceof TidemarkError) store.emit(name, error);
       break;
     }
     case 'slowSync':

@@ -7,6 +7,14 @@ import { type Operation, type Settlement, hub, perform } from './hub.ts';
 /** Hands an operation over under its ticket: accepted, no room, or refused. */
 export type HandOver = (ticket: number) => boolean | Failure;
 
+/** An operation on its way in. */
+export interface Submission {
+  /** Hands it over. */
+  readonly handOver: HandOver;
+  /** Called before it has to wait for room: takes what is the caller's, who may change it. */
+  readonly keep?: () => void;
+}
+
 /** A call that waits for room. */
 interface Waiting {
   readonly ticket: number;
@@ -15,6 +23,7 @@ interface Waiting {
 
 /** The submissions of one open store. */
 export class Submissions {
+  readonly #what: string;
   readonly #withdraw: (ticket: number) => boolean;
   readonly #waiting: Waiting[] = [];
   /** Operations that are not settled. */
@@ -22,18 +31,29 @@ export class Submissions {
   /** Told when the last of them is. */
   #onSettled: (() => void) | undefined;
 
-  /** @param withdraw - Takes an operation back out of the native queue. */
-  constructor(withdraw: (ticket: number) => boolean) {
+  /**
+   * @param what - What is open, for messages.
+   * @param withdraw - Takes an operation back out of the native queue.
+   */
+  constructor(what: string, withdraw: (ticket: number) => boolean) {
+    this.#what = what;
     this.#withdraw = withdraw;
   }
 
   /** Hands an operation over, waiting for room, and waits for what it comes to. */
-  submit(handOver: HandOver, signal: AbortSignal | undefined): Promise<readonly unknown[]> {
+  submit(
+    { handOver, keep }: Submission,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly unknown[]> {
     const operation = {
       start: (ticket: number): void => {
         const accepted = this.#waiting.length === 0 && handOver(ticket);
-        if (accepted === false) this.#waiting.push({ ticket, handOver });
-        else this.#handedOver(ticket, accepted);
+        if (accepted !== false) {
+          this.#handedOver(ticket, accepted);
+          return;
+        }
+        keep?.();
+        this.#waiting.push({ ticket, handOver });
       },
       withdraw: (ticket: number): boolean => {
         const index = this.#waiting.findIndex((waiting) => waiting.ticket === ticket);
@@ -83,7 +103,7 @@ export class Submissions {
 
   /** Rejects the calls that wait for room: they were never accepted. */
   rejectWaiting(): void {
-    const failure = { code: 'TIDEMARK_CLOSED', message: closedError('the store').message };
+    const failure = { code: 'TIDEMARK_CLOSED', message: closedError(this.#what).message };
     for (const { ticket } of this.#waiting.splice(0)) hub.settle(ticket, { ok: false, failure });
   }
 

@@ -1,4 +1,5 @@
 // Bad input is refused here, before anything is touched.
+import { isUint8Array } from 'node:util/types';
 import { rangeError, typeError } from './errors.ts';
 
 const UINT64_MAX = 2n ** 64n - 1n;
@@ -35,6 +36,19 @@ export function uint64(value: unknown, name: string): bigint {
     throw rangeError(`${name} must be between 0 and 2^64 - 1, not ${show(value)}`);
   }
   return value;
+}
+
+/** The number of an entry: as {@link uint64}, from 1. */
+export function lsn(value: unknown, name: string): bigint {
+  const number = uint64(value, name);
+  if (number === 0n) throw rangeError(`${name} must be at least 1: LSNs start there`);
+  return number;
+}
+
+/** Bytes. By what it is, not by its prototype: one of another realm is one, a proxy is none. */
+export function bytes(value: unknown, name: string): Uint8Array {
+  if (isUint8Array(value)) return value;
+  throw typeError(`${name} must be a Uint8Array, not ${show(value)}`);
 }
 
 /** A string that UTF-8 can hold. */

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tidemark_core::checkpoint::Store;
+use tidemark_core::wal::Wal;
 
 /// An open store, as the hub sees it.
 pub(crate) trait Drain {
@@ -17,6 +18,24 @@ pub(crate) trait Drain {
 }
 
 impl Drain for Store {
+    fn wake(&self) {
+        self.wake();
+    }
+
+    fn drain(&self, timeout: Duration) -> bool {
+        self.drain(timeout)
+    }
+
+    fn is_finished(&self) -> bool {
+        self.is_finished()
+    }
+
+    fn close(&self) {
+        self.close(|| ());
+    }
+}
+
+impl Drain for Wal {
     fn wake(&self) {
         self.wake();
     }

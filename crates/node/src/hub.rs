@@ -100,6 +100,7 @@ impl HubInner {
                 Message::Credit { store } => {
                     self.refused.borrow_mut().remove(store).unwrap_or_default()
                 }
+                Message::Appended(numbers) => numbers.len() / 3,
                 Message::Event { .. } => 0,
             })
             .sum();

@@ -37,4 +37,7 @@ mod process;
 mod resume_key;
 mod sink;
 mod threadsafe_function;
+mod wal;
+mod wal_follower;
+mod wal_read;
 mod write_file_atomic;

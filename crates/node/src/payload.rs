@@ -8,20 +8,26 @@
 //! [0, ticket, false, Failure]     failed
 //! [1, store, name, ...]           event
 //! [2, store]                      room in the queue of a store
+//! [3, numbers]                    operations of a log: ticket, first and last LSN of each
 //! ```
 
 use std::rc::Rc;
 
-use napi::bindgen_prelude::{Array, BigInt, External, Null, Uint8Array};
+use napi::bindgen_prelude::{
+    Array, BigInt, BigUint64ArraySlice, External, Null, Uint8Array, Uint8ArraySlice,
+    Uint32ArraySlice,
+};
 use napi::{Env, Result};
 use tidemark_core::checkpoint::{Checkpoint, DeleteOutcome, Outcome, ResumeKey};
 use tidemark_core::event::Event;
 use tidemark_core::file_lock::FileLock;
+use tidemark_core::wal::Entries as LogEntries;
 
 use crate::checkpoint_store::{OpenedStore, StoreHandle};
 use crate::failure::Failure;
 use crate::file_lock::LockHandle;
 use crate::hub::HubInner;
+use crate::wal::{OpenedWal, WalHandle};
 
 /// What one operation came to.
 pub(crate) enum Payload {
@@ -35,6 +41,10 @@ pub(crate) enum Payload {
     Store(OpenedStore),
     /// A lock that was granted: `[lock]`; `[]` where it was only tried.
     Lock(Option<FileLock>),
+    /// A log that was opened: `[log]`.
+    Wal(OpenedWal),
+    /// Entries of a log: `[LSN of the first, bytes, where each ends]`.
+    LogEntries(LogEntries),
 }
 
 /// What comes back through the channel.
@@ -45,11 +55,14 @@ pub(crate) enum Message {
     Event { store: u32, event: Event },
     /// A store that refused an operation for lack of room may have some.
     Credit { store: u32 },
+    /// Operations of a log succeeded: ticket, first and last LSN of each.
+    Appended(Vec<u64>),
 }
 
 const TAG_SETTLED: u32 = 0;
 const TAG_EVENT: u32 = 1;
 const TAG_CREDIT: u32 = 2;
+const TAG_APPENDED: u32 = 3;
 
 impl Payload {
     /// An array on the environment's thread.
@@ -83,6 +96,10 @@ impl Payload {
                     array.insert(External::new(LockHandle::new(lock)))?;
                 }
             }
+            Self::Wal(opened) => {
+                array.insert(External::new(WalHandle::new(opened, Rc::clone(hub))))?;
+            }
+            Self::LogEntries(entries) => push_log_entries(env, &mut array, entries)?,
         }
         Ok(array)
     }
@@ -111,6 +128,10 @@ impl Message {
                 message.insert(TAG_CREDIT)?;
                 message.insert(store)?;
             }
+            Self::Appended(numbers) => {
+                message.insert(TAG_APPENDED)?;
+                message.insert(BigUint64ArraySlice::copy_from(env, numbers)?)?;
+            }
         }
         Ok(message)
     }
@@ -138,6 +159,23 @@ fn push_entries(array: &mut Array<'_>, entries: &[(ResumeKey, Checkpoint)]) -> R
     Ok(())
 }
 
+/// Small ones are copied into the heap of JavaScript, which costs less than to have it tell when
+/// it is done with ours.
+const COPIED_BYTES_MAX: usize = 16 << 10;
+
+fn push_log_entries(env: &Env, array: &mut Array<'_>, entries: LogEntries) -> Result<()> {
+    array.insert(BigInt::from(entries.first))?;
+    let (bytes, ends) = entries.records.into_packed();
+    if bytes.len() <= COPIED_BYTES_MAX {
+        array.insert(Uint8ArraySlice::copy_from(env, bytes)?)?;
+    } else {
+        array.insert(Uint8ArraySlice::from_data(env, bytes)?)?;
+    }
+    // A read is bounded by a number of 32 bits, and a record by the size of a segment.
+    let ends = ends.into_iter().map(|end| u32::try_from(end).unwrap_or(u32::MAX));
+    array.insert(Uint32ArraySlice::copy_from(env, ends.collect::<Vec<_>>())?)
+}
+
 fn push_event(message: &mut Array<'_>, event: &Event) -> Result<()> {
     match event {
         Event::Regressed { key, from, to } => {
@@ -153,6 +191,10 @@ fn push_event(message: &mut Array<'_>, event: &Event) -> Result<()> {
         }
         Event::Poisoned { error } => {
             message.insert("poisoned")?;
+            message.insert(Failure::from(error))
+        }
+        Event::NoSpace { error } => {
+            message.insert("noSpace")?;
             message.insert(Failure::from(error))
         }
         Event::SlowSync { duration } => {

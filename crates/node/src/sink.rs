@@ -5,9 +5,11 @@ use std::sync::Arc;
 use tidemark_core::checkpoint::Outcome;
 use tidemark_core::event::{Event, Observer};
 use tidemark_core::group_commit::{Settled, Sink};
+use tidemark_core::wal::WalOutcome;
 
 use crate::channel::Channel;
 use crate::payload::{Message, Payload};
+use crate::wal::outcome_lsns;
 
 /// The way from one store, whatever its kind, to its environment.
 pub(crate) struct StoreSink {
@@ -33,6 +35,32 @@ impl Sink<Outcome> for StoreSink {
             result: settled.result.map(Payload::Outcome),
         };
         self.channel.send(settled.into_iter().map(message).collect());
+    }
+
+    fn credit(&self) {
+        self.send_credit();
+    }
+}
+
+impl Sink<WalOutcome> for StoreSink {
+    fn deliver(&self, settled: Vec<Settled<WalOutcome>>) {
+        // What went well, all of it in one message; then each failure.
+        let mut done = Vec::with_capacity(3 * settled.len());
+        let mut messages = vec![];
+        for settled in settled {
+            let ticket = ticket(&settled);
+            match settled.result {
+                Ok(outcome) => {
+                    done.push(u64::from(ticket));
+                    done.extend(outcome_lsns(outcome));
+                }
+                Err(error) => messages.push(Message::Settled { ticket, result: Err(error) }),
+            }
+        }
+        if !done.is_empty() {
+            messages.push(Message::Appended(done));
+        }
+        self.channel.send(messages);
     }
 
     fn credit(&self) {
