@@ -72,8 +72,13 @@ class Hub {
   /** What becomes of a ticket. */
   settled(ticket: number): Promise<Settlement> {
     return new Promise((resolve) => {
-      this.#settle.set(ticket, resolve);
+      this.expect(ticket, resolve);
     });
+  }
+
+  /** As {@link Hub.settled}, as a call. */
+  expect(ticket: number, settle: Settle): void {
+    this.#settle.set(ticket, settle);
   }
 
   /** Settles a ticket from this side; false if it is settled already. */
@@ -150,24 +155,36 @@ export interface Operation {
   late?(payload: readonly unknown[]): void;
 }
 
-/**
- * Runs an operation to its end. Throws its error here, so that the stack names who awaits it.
- * An aborted one rejects with the signal's reason, and then nothing was done.
- */
+/** What an operation came to, or its error thrown: at the await, so that the stack names it. */
+export function payloadOf(settlement: Settlement): readonly unknown[] {
+  if (settlement.ok) return settlement.payload;
+  throw toError(settlement.failure);
+}
+
+/** Runs an operation to its end. */
 export async function perform(
   operation: Operation,
   signal: AbortSignal | undefined,
 ): Promise<readonly unknown[]> {
+  return payloadOf(await settlementOf(operation, signal));
+}
+
+/**
+ * Runs an operation to its end, whatever that is. An aborted one rejects with the signal's reason,
+ * and then nothing was done.
+ */
+export async function settlementOf(
+  operation: Operation,
+  signal: AbortSignal | undefined,
+): Promise<Settlement> {
   signal?.throwIfAborted();
   const ticket = hub.ticket();
   const settled = hub.settled(ticket);
   operation.start(ticket);
   hub.finishIfExiting();
-  const settlement = await (signal === undefined
+  return signal === undefined
     ? settled
-    : abortable(settled, signal, () => withdraw(operation, ticket)));
-  if (settlement.ok) return settlement.payload;
-  throw toError(settlement.failure);
+    : abortable(settled, signal, () => withdraw(operation, ticket));
 }
 
 /** Takes an operation back, and forgets its ticket. */

@@ -12,8 +12,8 @@ import type {
   RecoveryReport,
   StoreEvents,
 } from './checkpoint-store.ts';
-import { closedError, toError, typeError, unwrap } from './errors.ts';
-import { type Settlement, type StoreListener, hub } from './hub.ts';
+import { closedError, typeError, unwrap } from './errors.ts';
+import { type Settlement, type StoreListener, hub, payloadOf } from './hub.ts';
 import { native } from './native.ts';
 import { closing, opening, warnOf } from './opening.ts';
 import {
@@ -254,9 +254,7 @@ export abstract class NativeCheckpointStore
   }
 
   async #putResult(settled: Promise<Settlement>): Promise<PutResult> {
-    const settlement = await settled;
-    if (!settlement.ok) throw toError(settlement.failure);
-    return unpackPuts(settlement.payload)[0] as PutResult;
+    return unpackPuts(payloadOf(await settled))[0] as PutResult;
   }
 
   async #delete(
@@ -300,7 +298,7 @@ export abstract class NativeCheckpointStore
     const submit = (ticket: number): boolean | Failure => {
       return handOver(this.#handle, ticket, records, texts);
     };
-    return this.#submissions.submit({ handOver: submit }, signal);
+    return payloadOf(await this.#submissions.submit({ handOver: submit }, signal));
   }
 
   async #close(): Promise<void> {

@@ -64,7 +64,7 @@ export class OpenWal {
   }
 
   /** Hands an operation over, waiting for room, and waits for what it comes to. */
-  submit(submission: Submission, signal?: AbortSignal): Promise<readonly unknown[]> {
+  submit(submission: Submission, signal?: AbortSignal): Promise<Settlement> {
     return this.#submissions.submit(submission, signal);
   }
 

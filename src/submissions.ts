@@ -2,7 +2,7 @@
 // and are counted until they are settled, so that close can wait for them.
 import type { Failure } from '#binding';
 import { closedError } from './errors.ts';
-import { type Operation, type Settlement, hub, perform } from './hub.ts';
+import { type Operation, type Settlement, hub, perform, settlementOf } from './hub.ts';
 
 /** Hands an operation over under its ticket: accepted, no room, or refused. */
 export type HandOver = (ticket: number) => boolean | Failure;
@@ -41,19 +41,18 @@ export class Submissions {
   }
 
   /** Hands an operation over, waiting for room, and waits for what it comes to. */
-  submit(
-    { handOver, keep }: Submission,
-    signal: AbortSignal | undefined,
-  ): Promise<readonly unknown[]> {
+  submit(submission: Submission, signal: AbortSignal | undefined): Promise<Settlement> {
+    if (signal === undefined) {
+      // The way of nearly every call: one promise, and nothing else that lives until it is settled.
+      const ticket = hub.ticket();
+      const settled = this.#settled(ticket);
+      this.#start(submission, ticket);
+      hub.finishIfExiting();
+      return settled;
+    }
     const operation = {
       start: (ticket: number): void => {
-        const accepted = this.#waiting.length === 0 && handOver(ticket);
-        if (accepted !== false) {
-          this.#handedOver(ticket, accepted);
-          return;
-        }
-        keep?.();
-        this.#waiting.push({ ticket, handOver });
+        this.#start(submission, ticket);
       },
       withdraw: (ticket: number): boolean => {
         const index = this.#waiting.findIndex((waiting) => waiting.ticket === ticket);
@@ -62,7 +61,7 @@ export class Submissions {
         return true;
       },
     };
-    return this.run(operation, signal);
+    return this.#counted(settlementOf(operation, signal));
   }
 
   /** Hands an operation over if there is room; what it will come to, or null. */
@@ -71,10 +70,10 @@ export class Submissions {
     const ticket = hub.ticket();
     const accepted = handOver(ticket);
     if (accepted === false) return null;
-    const settled = hub.settled(ticket);
+    const settled = this.#settled(ticket);
     this.#handedOver(ticket, accepted);
     hub.finishIfExiting();
-    return this.#counted(settled);
+    return settled;
   }
 
   /** Runs an operation that needs no room, and counts it. */
@@ -107,9 +106,30 @@ export class Submissions {
     for (const { ticket } of this.#waiting.splice(0)) hub.settle(ticket, { ok: false, failure });
   }
 
+  #start({ handOver, keep }: Submission, ticket: number): void {
+    const accepted = this.#waiting.length === 0 && handOver(ticket);
+    if (accepted !== false) {
+      this.#handedOver(ticket, accepted);
+      return;
+    }
+    keep?.();
+    this.#waiting.push({ ticket, handOver });
+  }
+
   #handedOver(ticket: number, accepted: true | Failure): void {
     if (accepted === true) hub.wakeSoon();
     else hub.settle(ticket, { ok: false, failure: accepted });
+  }
+
+  /** What becomes of a ticket that nobody takes back; counted. */
+  #settled(ticket: number): Promise<Settlement> {
+    this.#unsettled += 1;
+    return new Promise((resolve) => {
+      hub.expect(ticket, (settlement) => {
+        resolve(settlement);
+        this.#settledOne();
+      });
+    });
   }
 
   async #counted<T>(operation: Promise<T>): Promise<T> {
@@ -117,8 +137,12 @@ export class Submissions {
     try {
       return await operation;
     } finally {
-      this.#unsettled -= 1;
-      if (this.#unsettled === 0) this.#onSettled?.();
+      this.#settledOne();
     }
+  }
+
+  #settledOne(): void {
+    this.#unsettled -= 1;
+    if (this.#unsettled === 0) this.#onSettled?.();
   }
 }

@@ -2,8 +2,8 @@ import { EventEmitter } from 'node:events';
 import { setImmediate } from 'node:timers';
 import type { Failure } from '#binding';
 import type { Durability, Metrics } from './checkpoint-store.ts';
-import { type TidemarkError, rangeError, toError, unwrap } from './errors.ts';
-import type { Settlement } from './hub.ts';
+import { type TidemarkError, rangeError, unwrap } from './errors.ts';
+import { type Settlement, payloadOf } from './hub.ts';
 import { native } from './native.ts';
 import { type OpenWal, openWal } from './open-wal.ts';
 import * as validate from './validate.ts';
@@ -145,7 +145,7 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
       handOver: (ticket: number) => native.walAppend(handle, ticket, bytes, sync),
       keep: () => void (bytes = copyOf(bytes)),
     };
-    const [lsn] = await this.#log.submit(submission, signal);
+    const [lsn] = payloadOf(await this.#log.submit(submission, signal));
     return lsn as bigint;
   }
 
@@ -204,7 +204,7 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
         native.walAppendMany(handle, ticket, bytes, sizes, sync, plain ? undefined : batch),
       keep: () => void ([bytes, sizes] = [bytes.slice(), sizes.slice()]),
     };
-    const [first, last] = await this.#log.submit(submission, signal);
+    const [first, last] = payloadOf(await this.#log.submit(submission, signal));
     return { first: first as bigint, last: last as bigint };
   }
 
@@ -279,7 +279,7 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
     const { after } = validate.options<typeof to>(to, 'the place to truncate', ['after']);
     const lsn = validate.uint64(after, 'after');
     const { handle } = this.#log;
-    await this.#log.submit({ handOver: (ticket) => native.walTruncate(handle, ticket, lsn) });
+    await this.#submit((ticket) => native.walTruncate(handle, ticket, lsn));
   }
 
   /**
@@ -292,7 +292,7 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
     const { before } = validate.options<typeof to>(to, 'the place to purge', ['before']);
     const lsn = validate.lsn(before, 'before');
     const { handle } = this.#log;
-    await this.#log.submit({ handOver: (ticket) => native.walPurge(handle, ticket, lsn) });
+    await this.#submit((ticket) => native.walPurge(handle, ticket, lsn));
   }
 
   /**
@@ -305,13 +305,13 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
   async setHardState(state: Uint8Array | null): Promise<void> {
     const bytes = hardState(state);
     const { handle } = this.#log;
-    await this.#log.submit({ handOver: (ticket) => native.walSetHardState(handle, ticket, bytes) });
+    await this.#submit((ticket) => native.walSetHardState(handle, ticket, bytes));
   }
 
   /** Resolves when everything appended before is durable, to the last LSN then. */
   async sync(): Promise<bigint> {
     const { handle } = this.#log;
-    const [last] = await this.#log.submit({ handOver: (ticket) => native.walSync(handle, ticket) });
+    const [last] = await this.#submit((ticket) => native.walSync(handle, ticket));
     return last as bigint;
   }
 
@@ -341,6 +341,10 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
     return unwrap(native.walLastLsn(this.#log.handle, written));
   }
 
+  async #submit(handOver: (ticket: number) => boolean | Failure): Promise<readonly unknown[]> {
+    return payloadOf(await this.#log.submit({ handOver }));
+  }
+
   /** From memory in this very call, else from the disk. */
   async #read(from: bigint, to: bigint, maxBytes: number, written: boolean): Promise<Entry[]> {
     const { handle } = this.#log;
@@ -354,7 +358,5 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
 }
 
 async function firstLsnOf(settled: Promise<Settlement>): Promise<bigint> {
-  const settlement = await settled;
-  if (!settlement.ok) throw toError(settlement.failure);
-  return settlement.payload[0] as bigint;
+  return payloadOf(await settled)[0] as bigint;
 }
