@@ -13,6 +13,7 @@ test('the package exports these values and no other', (t) => {
     'MemoryStore',
     'ResumeKey',
     'TidemarkError',
+    'Wal',
     'isTidemarkError',
     'writeFileAtomic',
   ]);
