@@ -90,6 +90,10 @@ impl File for SimFile {
         })
     }
 
+    fn reserve(&self, site: Site, offset: u64, size_bytes: u64) -> Result<()> {
+        self.allocate(site, offset, size_bytes)
+    }
+
     fn sync_data(&self, site: Site) -> Result<()> {
         self.sync(&self.at(site, "sync_data", "fdatasync"), false)
     }

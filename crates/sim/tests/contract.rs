@@ -83,14 +83,23 @@ fn content(file: &dyn File) -> Vec<u8> {
     bytes
 }
 
+/// The two ways to have blocks: they differ in what they cost, and in nothing else.
+const WAYS: [fn(&dyn File, u64, u64) -> tidemark_storage::Result<()>; 2] = [
+    |file, offset, size| file.allocate(HERE, offset, size),
+    |file, offset, size| file.reserve(HERE, offset, size),
+];
+
 fn allocation_fills_from_the_end_of_the_file_with_zeros(place: &Place) {
-    let file = place.file(b"head");
-    file.allocate(HERE, 4, 6000).unwrap();
-    assert_eq!(content(file.as_ref()), [b"head".as_slice(), &[0; 6000]].concat());
-    file.allocate(HERE, 9000, 1000).unwrap();
-    assert_eq!(content(file.as_ref()), [b"head".as_slice(), &[0; 9996]].concat());
-    file.allocate(HERE, 0, 3 << 20).unwrap();
-    assert_eq!(content(file.as_ref()), [b"head".as_slice(), &vec![0; (3 << 20) - 4]].concat());
+    for allocate in WAYS {
+        let file = place.file(b"head");
+        allocate(file.as_ref(), 4, 6000).unwrap();
+        assert_eq!(content(file.as_ref()), [b"head".as_slice(), &[0; 6000]].concat());
+        allocate(file.as_ref(), 9000, 1000).unwrap();
+        assert_eq!(content(file.as_ref()), [b"head".as_slice(), &[0; 9996]].concat());
+        allocate(file.as_ref(), 0, 3 << 20).unwrap();
+        assert_eq!(content(file.as_ref()), [b"head".as_slice(), &vec![0; (3 << 20) - 4]].concat());
+        place.storage.remove(HERE, &place.path("file")).unwrap();
+    }
 }
 
 fn allocation_leaves_what_is_there(place: &Place) {
@@ -99,8 +108,10 @@ fn allocation_leaves_what_is_there(place: &Place) {
     file.write_all(HERE, b"tail", 8996).unwrap();
     let before = content(file.as_ref());
     for (offset, size) in [(0, 0), (0, 10), (0, 9000), (4000, 3000), (8999, 1), (9000, 0)] {
-        file.allocate(HERE, offset, size).unwrap();
-        assert_eq!(content(file.as_ref()), before, "{size} at {offset}");
+        for allocate in WAYS {
+            allocate(file.as_ref(), offset, size).unwrap();
+            assert_eq!(content(file.as_ref()), before, "{size} at {offset}");
+        }
     }
 }
 
@@ -108,19 +119,26 @@ fn allocation_that_fails_leaves_the_file_as_it_was(place: &Place) {
     const LARGEST: u64 = i64::MAX.unsigned_abs();
     let file = place.file(b"head");
     for (offset, size) in [(u64::MAX, 1), (u64::MAX, u64::MAX), (1, LARGEST), (LARGEST + 1, 0)] {
-        let error = file.allocate(HERE, offset, size).unwrap_err();
-        assert_eq!(error, OsError::new(OsError::EINVAL, "fallocate"), "{size} at {offset}");
+        for allocate in WAYS {
+            let error = allocate(file.as_ref(), offset, size).unwrap_err();
+            assert_eq!(error, OsError::new(OsError::EINVAL, "fallocate"), "{size} at {offset}");
+        }
     }
-    let error = file.allocate(HERE, 0, 1 << 60).unwrap_err();
-    assert!(error.is_no_space() || error.errno == OsError::EFBIG, "{error}");
-    assert_eq!(content(file.as_ref()), b"head");
+    for allocate in WAYS {
+        let error = allocate(file.as_ref(), 0, 1 << 60).unwrap_err();
+        assert!(error.is_no_space() || error.errno == OsError::EFBIG, "{error}");
+        assert_eq!(content(file.as_ref()), b"head");
+    }
 }
 
 fn allocation_needs_a_file_to_write(place: &Place) {
     drop(place.file(b"head"));
     let file = place.open("file", Open::READ);
     for size in [1, 100] {
-        assert_eq!(errno(file.allocate(HERE, 0, size)), EBADF, "also if there is nothing to do");
+        for allocate in WAYS {
+            let refused = errno(allocate(file.as_ref(), 0, size));
+            assert_eq!(refused, EBADF, "also if there is nothing to do");
+        }
     }
     assert_eq!(content(file.as_ref()), b"head");
 }

@@ -92,6 +92,13 @@ pub trait File: Debug + Send + Sync {
     /// can have. The file is then as long as it was.
     fn allocate(&self, site: Site, offset: u64, size_bytes: u64) -> Result<()>;
 
+    /// As [`File::allocate`], but the blocks need only exist and read as zeros: quicker to have,
+    /// while the first write into each needs a journal commit.
+    ///
+    /// # Errors
+    /// As for [`File::allocate`].
+    fn reserve(&self, site: Site, offset: u64, size_bytes: u64) -> Result<()>;
+
     /// Brings content, and what is needed to read it back, to the medium (`fdatasync`).
     ///
     /// # Errors

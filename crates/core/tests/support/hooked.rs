@@ -122,6 +122,10 @@ impl File for HookedFile {
         self.hooked.ask(site).and_then(|()| self.file.allocate(site, offset, size_bytes))
     }
 
+    fn reserve(&self, site: Site, offset: u64, size_bytes: u64) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.file.reserve(site, offset, size_bytes))
+    }
+
     fn sync_data(&self, site: Site) -> Result<()> {
         self.hooked.ask(site).and_then(|()| self.file.sync_data(site))
     }

@@ -1,4 +1,4 @@
-//! Blocks that exist and are written before they are used.
+//! Blocks that exist, and are written where there is time for it, before they are used.
 //!
 //! A file that `fallocate` grew still needs a journal commit for each first write, because its
 //! blocks are marked as unwritten. So zeros are written: by the device where the kernel can ask it
@@ -19,9 +19,18 @@ const WRITE_ZEROES: FallocateFlags = FallocateFlags::from_bits_retain(0x80);
 /// Large enough that system calls do not count, small enough to stay in the cache.
 const PIECE_SIZE: usize = 1 << 20;
 
-/// Writes zeros from the end of the file to the end of the range. On an error the file is as long
-/// as it was.
-pub(super) fn allocate(file: &OwnedFd, offset: u64, size_bytes: u64) -> Result<()> {
+/// What is asked of blocks that nobody wrote to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blocks {
+    /// They exist, and zeros are written.
+    Written,
+    /// They exist.
+    Reserved,
+}
+
+/// Makes the blocks from the end of the file to the end of the range. On an error the file is as
+/// long as it was.
+pub(super) fn allocate(file: &OwnedFd, offset: u64, size_bytes: u64, blocks: Blocks) -> Result<()> {
     let stat = fs::fstat(file).map(|stat| stat_from(&stat)).map_err(at("fstat"))?;
     if !writes(file)? {
         return Err(at("fallocate")(Errno::BADF));
@@ -35,26 +44,39 @@ pub(super) fn allocate(file: &OwnedFd, offset: u64, size_bytes: u64) -> Result<(
     if end <= held {
         return Ok(());
     }
-    let written = match retry_on_intr(|| fs::fallocate(file, WRITE_ZEROES, held, end - held)) {
-        Ok(()) => Ok(()),
-        // This kernel, file system or device cannot, or cannot in this place.
-        Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
-            reserve(file, held, end).and_then(|()| write_zeros(file, held, end))
-        }
-        Err(errno) => Err(at("fallocate")(errno)),
+    let made = match blocks {
+        Blocks::Written => write(file, held, end),
+        Blocks::Reserved => match reserve(file, held, end) {
+            // Only a block that is written is certain to exist here.
+            Ok(false) => write_zeros(file, held, end),
+            made => made.map(drop),
+        },
     };
-    if written.is_err() {
+    if made.is_err() {
         // Best effort: gives the room back, and the first error is the one that matters.
         let _ = retry_on_intr(|| fs::ftruncate(file, held));
     }
-    written
+    made
 }
 
-/// Asks for the blocks of `start..end` in one piece, where the file system can. What does not fit
-/// is refused before anything is written, rather than by filling the disk.
-fn reserve(file: &OwnedFd, start: u64, end: u64) -> Result<()> {
+/// Has zeros written to `start..end`, by the device where it can.
+fn write(file: &OwnedFd, start: u64, end: u64) -> Result<()> {
+    match retry_on_intr(|| fs::fallocate(file, WRITE_ZEROES, start, end - start)) {
+        Ok(()) => Ok(()),
+        // This kernel, file system or device cannot, or cannot in this place.
+        Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
+            reserve(file, start, end).and_then(|_| write_zeros(file, start, end))
+        }
+        Err(errno) => Err(at("fallocate")(errno)),
+    }
+}
+
+/// Asks for the blocks of `start..end` in one piece; false where the file system cannot. What does
+/// not fit is refused before anything is written, rather than by filling the disk.
+fn reserve(file: &OwnedFd, start: u64, end: u64) -> Result<bool> {
     match retry_on_intr(|| fs::fallocate(file, FallocateFlags::empty(), start, end - start)) {
-        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
         Err(errno) => Err(at("fallocate")(errno)),
     }
 }

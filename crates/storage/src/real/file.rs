@@ -6,7 +6,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{self, FileType, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::io::{self, Errno, retry_on_intr};
 
-use super::allocate::allocate;
+use super::allocate::{Blocks, allocate};
 use super::map::RealMap;
 use super::{at, mount};
 use crate::{File, FileId, FileKind, LockMode, Map, Result, Site, Stat, Timestamp};
@@ -37,7 +37,11 @@ impl File for RealFile {
     }
 
     fn allocate(&self, _site: Site, offset: u64, size_bytes: u64) -> Result<()> {
-        allocate(&self.descriptor, offset, size_bytes)
+        allocate(&self.descriptor, offset, size_bytes, Blocks::Written)
+    }
+
+    fn reserve(&self, _site: Site, offset: u64, size_bytes: u64) -> Result<()> {
+        allocate(&self.descriptor, offset, size_bytes, Blocks::Reserved)
     }
 
     fn sync_data(&self, _site: Site) -> Result<()> {
