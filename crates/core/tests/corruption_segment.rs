@@ -134,7 +134,7 @@ impl Choices {
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
+        usize::try_from(self.next() % bound as u64).unwrap()
     }
 }
 
@@ -169,7 +169,7 @@ fn made_up_bytes_are_refused() {
             }
             if choices.below(4) == 0 {
                 for byte in &mut bytes[at + FRAME_HEADER..at + 512] {
-                    *byte = choices.next() as u8;
+                    *byte = choices.next().to_le_bytes()[0];
                 }
             }
             let crc =

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use super::file::Segment;
 use super::format::{
-    BLOCK, FRAME_HEADER, FRAME_HEADER_BYTES, FrameHeader, Link, Reason, block_down, block_up,
+    BLOCK, FRAME_HEADER, FRAME_HEADER_BYTES, FrameHeader, Reason, block_down, block_up,
 };
 use super::frame::Frame;
 use super::log::Log;
+use super::seal::Link;
 use super::staging::Staging;
 use super::writer::Writer;
 use super::{BLOCK_BYTES, FIRST_OFFSET, Position};

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use tidemark_storage::{Access, File, FileKind, LockMode, Map, Open, OsError, Site, Storage};
 
-use super::format::{
-    BLOCK, FRAME_HEADER, FRAME_HEADER_BYTES, FrameHeader, Header, HeaderDefect, Link, Reason, Seal,
-    block_up,
-};
+use super::format::{BLOCK, FRAME_HEADER, FRAME_HEADER_BYTES, FrameHeader, Reason, block_up};
 use super::frame::Frame;
+use super::header::{Header, HeaderDefect};
+use super::seal::{Link, Seal};
 use super::{BLOCK_BYTES, FIRST_OFFSET, Io, Position};
 use crate::error::{Error, ErrorKind, Result};
 

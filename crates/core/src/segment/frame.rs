@@ -1,8 +1,7 @@
 //! One frame in memory: its header and its records, all of whose checksums hold.
 
-use super::format::{
-    Checked, FRAME_HEADER, FrameHeader, KIND_LINK, Link, TABLE_ENTRY, is_zero, u32_at,
-};
+use super::format::{Checked, FRAME_HEADER, FrameHeader, KIND_LINK, TABLE_ENTRY, is_zero, u32_at};
+use super::seal::Link;
 use super::{Position, format};
 
 /// A frame: one atomic batch of records.

@@ -29,6 +29,7 @@ mod cursor;
 mod file;
 mod format;
 mod frame;
+mod header;
 mod inspect;
 mod log;
 mod place;
@@ -38,6 +39,7 @@ mod recovery;
 mod recycle;
 mod report;
 mod scan;
+mod seal;
 mod staging;
 mod writer;
 

@@ -1,7 +1,7 @@
 //! Making the files that become segments (SG-4, SG-5).
 //!
 //! ```text
-//! new file    temporary -> blocks -> header -> sync -> rename to NNNNNNNN.segment -> directory sync
+//! new file    temporary -> blocks -> header -> sync -> rename -> directory sync
 //! spare       header with a new salt -> sync -> rename -> directory sync
 //! ```
 //!
@@ -14,7 +14,8 @@ use std::sync::Arc;
 use tidemark_storage::{File, FileKind, LockMode, Open, Site};
 
 use super::file::Segment;
-use super::format::{BLOCK, Header};
+use super::format::BLOCK;
+use super::header::Header;
 use super::log::Log;
 use super::place::Place;
 use crate::error::{Error, Result};

@@ -18,12 +18,13 @@ use tidemark_storage::Site;
 
 use super::cursor::Cursor;
 use super::file::Segment;
-use super::format::{BLOCK, Link, Seal, block_up, frame_start};
+use super::format::{BLOCK, block_up, frame_start};
 use super::log::{Log, Opened};
 use super::place::{Names, Place};
 use super::prepare::Blank;
 use super::report::{Report, TornTail};
 use super::scan::{self, Begun, Extent, Scanned};
+use super::seal::{Link, Seal};
 use super::staging::Staging;
 use super::writer::Writer;
 use super::{
@@ -190,7 +191,7 @@ impl Recovery<'_> {
     /// What the copy needs: as much as any segment, or more if the frames take more.
     fn size_of_copy(&self, preamble: &[u8], from: &Cursor, end: u32) -> Result<u32> {
         let too_large = || Error::new(ErrorKind::TooLarge, "the copy is too large for a segment");
-        let link = frame_bytes(2, super::format::LINK_BYTES + preamble.len());
+        let link = frame_bytes(2, super::seal::LINK_BYTES + preamble.len());
         let mut copied = FIRST_OFFSET.checked_add(link.ok_or_else(too_large)?);
         let mut cursor = Cursor::at(from.segment(), from.position().offset(), from.chain());
         let limit = Position::new(from.segment().number(), end);

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::file::Segment;
-use super::format::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, KIND_MARK, Link, Seal, is_zero};
+use super::format::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, KIND_MARK, is_zero};
 use super::place::Place;
+use super::seal::{Link, Seal};
 use super::{FIRST_OFFSET, KIND_USER_MIN, Position, Replay};
 use crate::error::Result;
 

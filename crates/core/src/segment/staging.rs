@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::format::{
-    ALIGNMENT, BLOCK, FRAME_HEADER, FRAME_HEADER_BYTES, FrameHeader, Header, KIND_LINK, KIND_MARK,
-    Link, TABLE_ENTRY, block_down, block_up, frame_start, put,
+    ALIGNMENT, BLOCK, FRAME_HEADER, FRAME_HEADER_BYTES, FrameHeader, KIND_LINK, KIND_MARK,
+    TABLE_ENTRY, block_down, block_up, frame_start, put,
 };
+use super::header::Header;
+use super::seal::Link;
 use super::{BLOCK_BYTES, FIRST_OFFSET, Position, RESERVE_BYTES, RESERVE_FROM_BYTES, frame_bytes};
 
 /// Room that only marks may take.
@@ -131,7 +133,8 @@ impl Staging {
         limit.saturating_sub(start)
     }
 
-    /// The largest frame that fits at all, and leaves room for the mark behind it and the last one.
+    /// The largest frame that fits at all, and leaves room for the mark behind it and for the last
+    /// one.
     pub(super) fn room_with_reserve(&self) -> u32 {
         let (offset, limit) = (self.offset(), self.frames_end - MARKS_BYTES);
         let next = block_up(offset);
@@ -153,7 +156,8 @@ impl Staging {
         start <= self.frames_end - FRAME_HEADER_BYTES
     }
 
-    /// Makes a frame; returns where it starts and ends. Without room for it nothing is staged, and the writer is
+    /// Makes a frame; returns where it starts and ends. Without room for it nothing is staged,
+    /// and the writer is
     /// done for: it was to look before.
     pub(super) fn stage<'a>(
         &mut self,

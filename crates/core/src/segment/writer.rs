@@ -10,7 +10,7 @@ use tidemark_storage::Site;
 
 use super::cursor::Cursor;
 use super::file::Segment;
-use super::format::{Link, Seal};
+use super::seal::{Link, Seal};
 use super::staging::Staging;
 use super::{FIRST_OFFSET, Position};
 use crate::error::{Error, ErrorKind, Result};

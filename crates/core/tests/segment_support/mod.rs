@@ -35,9 +35,9 @@ pub(crate) fn records(number: u64) -> Vec<Vec<u8>> {
         3 => &[],
         _ => &[500, 501],
     };
-    let fill = |index: usize, size: usize| {
-        (0..size).map(|at| (number as usize * 31 + index * 7 + at) as u8 | 1).collect()
-    };
+    let byte =
+        |index: usize, at: usize| (number + index as u64 * 7 + at as u64).to_le_bytes()[0] | 1;
+    let fill = |index: usize, size: usize| (0..size).map(|at| byte(index, at)).collect();
     sizes.iter().enumerate().map(|(index, size)| fill(index, *size)).collect()
 }
 
