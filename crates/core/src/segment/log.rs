@@ -1,7 +1,7 @@
 //! A log that is open: what its commit thread, its readers and its background thread share.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidemark_storage::{Open, OsError, Storage};
@@ -34,6 +34,8 @@ struct State {
     open: Mutex<OpenSegments>,
     /// Held while files are prepared or removed.
     work: Mutex<()>,
+    /// Whether a writer waits for the segment that is being prepared.
+    is_needed_now: AtomicBool,
 }
 
 /// The open segments, the one used last at the end.
@@ -64,6 +66,7 @@ impl Log {
             proven: Arc::default(),
             open: Mutex::default(),
             work: Mutex::default(),
+            is_needed_now: AtomicBool::new(false),
         };
         Self { state: Arc::new(state) }
     }
@@ -139,6 +142,16 @@ impl Log {
     /// Takes notice of what another process has synced.
     pub fn note_synced(&self, synced: Position) {
         self.state.proven.fetch_max(synced.word(), Ordering::AcqRel);
+    }
+
+    /// Says that a writer waits for the segment that is prepared now or next, or no longer does: it
+    /// is to be had sooner, and costs more to write to.
+    pub fn set_needed_now(&self, is_needed: bool) {
+        self.state.is_needed_now.store(is_needed, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_needed_now(&self) -> bool {
+        self.state.is_needed_now.load(Ordering::Relaxed)
     }
 
     /// The segment that was prepared under this number, if it was, or is in use by the writer.

@@ -24,6 +24,9 @@ use crate::temporary::Temporary;
 /// Permission bits of every file of a log.
 pub(super) const FILE_MODE: u32 = 0o600;
 
+/// What is filled before it is asked again whether somebody waits.
+const FILL_PIECE_BYTES: u64 = 1 << 20;
+
 /// A file without a segment's name, filled, with its header; not synced.
 pub(super) struct Blank {
     pub(super) temporary: Temporary,
@@ -40,7 +43,7 @@ impl Blank {
         let file = temporary.file()?;
         let size = u64::from(size_bytes);
         if place.options.prefill {
-            file.allocate(Site::PrepareFill, 0, size).map_err(failed)?;
+            fill(file, size, || log.is_needed_now()).map_err(failed)?;
         }
         // Also where the blocks exist: they may reach beyond, or end before, what was asked for.
         file.set_len(Site::PrepareFill, size).map_err(failed)?;
@@ -55,6 +58,26 @@ impl Blank {
         let file = self.temporary.rename(site, &path)?;
         adopt(place, self.header, &path, file)
     }
+}
+
+/// Writes the blocks of a file. If somebody waits for it, the rest is only reserved: the first write
+/// to each of those blocks costs a journal commit, but a writer that fills segments faster than
+/// they are made writes many of them at once.
+fn fill(
+    file: &dyn File,
+    size_bytes: u64,
+    is_needed: impl Fn() -> bool,
+) -> tidemark_storage::Result<()> {
+    let mut done = 0;
+    while done < size_bytes {
+        if is_needed() {
+            return file.reserve(Site::PrepareFill, 0, size_bytes);
+        }
+        let piece = FILL_PIECE_BYTES.min(size_bytes - done);
+        file.allocate(Site::PrepareFill, done, piece)?;
+        done += piece;
+    }
+    Ok(())
 }
 
 /// The header of a new life.
@@ -75,6 +98,8 @@ impl Log {
     ///
     /// # Durability
     /// On success the segment, empty, survives a power cut.
+    ///
+    /// Whoever waits for it says so with [`Log::set_needed_now`].
     ///
     /// # Errors
     /// `TIDEMARK_NO_SPACE`, `TIDEMARK_IO`: nothing is left behind, and it may be tried again.

@@ -60,6 +60,13 @@ impl Preparation {
     /// # Errors
     /// `TIDEMARK_NO_SPACE`, `TIDEMARK_IO`.
     pub(super) fn take(&self, active: u32) -> Result<Arc<Segment>> {
+        self.log.set_needed_now(true);
+        let taken = self.wait_for(active);
+        self.log.set_needed_now(false);
+        taken
+    }
+
+    fn wait_for(&self, active: u32) -> Result<Arc<Segment>> {
         let mut again = true;
         let mut next = self.slot.lock();
         loop {
