@@ -193,7 +193,7 @@ fn a_recovery_that_fails_is_done_again() {
     let sites = [
         Site::RecoverWrite,
         Site::RecoverSync,
-        Site::RecoverMarkSync,
+        Site::SegmentSync,
         Site::RecoverRename,
         Site::RecoverSyncDir,
         Site::RecoverSeal,

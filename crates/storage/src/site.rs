@@ -154,8 +154,6 @@ sites! {
     RecoverWrite,
     /// Syncing that segment, before it gets its name.
     RecoverSync,
-    /// Syncing it once more, with the mark that proves the copies.
-    RecoverMarkSync,
     /// Giving it the name: the commit point of a recovery.
     RecoverRename,
     /// Syncing the directory after that.

@@ -4,8 +4,8 @@
 //! names synced -> scan -> walk the active segment to its end e; proven up to w
 //!   closed       go on behind the mark
 //!   otherwise    what is behind e           -> quarantine/
-//!                link, frames from w to e   -> temporary -> sync -> mark -> sync -> rename
-//!                                              -> directory sync
+//!                link, frames from w to e   -> temporary -> sync -> rename
+//!                                              -> directory sync -> mark -> sync
 //!                seal behind w, sync, cut      (may be done again at any time)
 //! ```
 //!
@@ -173,11 +173,6 @@ impl Recovery<'_> {
             return Err(Error::new(ErrorKind::Internal, "the copy is larger than was computed"));
         }
         blank.temporary.sync(Site::RecoverSync)?;
-        // Without a mark nothing would prove the copies, and the next opener would copy them anew.
-        staging.set_synced(staging.position());
-        staging.mark();
-        flush(&mut staging)?;
-        blank.temporary.sync(Site::RecoverMarkSync)?;
         let segment = Arc::new(blank.name(&self.log, Site::RecoverRename)?);
         self.log.place().sync_names(Site::RecoverSyncDir)?;
         self.log.set_prepared(&segment);
@@ -185,7 +180,12 @@ impl Recovery<'_> {
         self.replay.begin(number, size_bytes, preamble)?;
         let copied = staging.position();
         drop(scan::replay_to(Cursor::start(&segment), copied, self.replay)?);
-        Ok(Writer::new(&segment, staging, self.log.proven()).behind_a_mark())
+        // Without a mark nothing would prove the copies, and the next opener would copy them anew:
+        // so it shall, where the name may not have reached the medium.
+        let mut writer = Writer::new(&segment, staging, self.log.proven());
+        writer.mark()?;
+        writer.sync()?;
+        Ok(writer)
     }
 
     /// What the copy needs: as much as any segment, or more if the frames take more.

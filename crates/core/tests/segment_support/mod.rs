@@ -9,7 +9,7 @@ use tidemark_core::segment::{
     Cursor, Frame, KIND_USER_MIN, Log, LogOptions, Opened, Position, Replay, Writer, frame_bytes,
 };
 use tidemark_core::{Error, ErrorKind, Result, Storage};
-use tidemark_sim::{Disk, World};
+use tidemark_sim::{Choice, Disk, World};
 use tidemark_storage::Site;
 
 pub(crate) const LOG: &str = "/data/log";
@@ -262,6 +262,10 @@ pub(crate) fn judge(disk: &Disk, options: &LogOptions, known: &Known, must: u64)
     let added = client.next;
     client.stage().unwrap();
     client.sync().unwrap();
+    // SG-4: what was acknowledged since has a name that lasts, too.
+    let cut = World::new(world.disk().after_power_cut(&Choice::Nothing), 1);
+    let (_, toy) = open(&cut.process().storage(), options).unwrap();
+    assert_eq!(toy.next, added + 1, "C1: lost with the name of its segment");
     client.close().unwrap();
     let (Opened { log, writer, report }, _) = open(&storage, options).unwrap();
     assert!(report.closed && report.copied_frames == 0, "a mark closes a log: {report:?}");
