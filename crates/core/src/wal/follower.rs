@@ -116,7 +116,7 @@ impl Follower {
         match seen.found {
             Found::Nothing => done(Ok(None)),
             Found::Entries(entries) => done(Ok(Some(self.moved(entries, seen.epoch)))),
-            Found::Place(_) => {
+            Found::Place(..) => {
                 let (own, look) = (Arc::clone(self), *look);
                 let done = Arc::new(Mutex::new(Some(done)));
                 let (job_done, failed) = (Arc::clone(&done), done);

@@ -83,7 +83,7 @@ impl Instance {
         let trailing = Trailing { handles: Mutex::new(0), stop: Arc::default() };
         Self {
             commit: None,
-            reader: Reader::new(trailer.log.clone(), view, Arc::clone(&metrics)),
+            reader: Reader::new(view, Arc::clone(&metrics)),
             io: Arc::default(),
             options,
             poison: Poison::new(events.clone()),

@@ -35,6 +35,7 @@ mod reader;
 mod recent;
 mod replay;
 mod state;
+mod take_over;
 mod view;
 
 pub use self::engine::WalEngine;
@@ -43,6 +44,6 @@ pub use self::handle::{SEGMENT_BYTES_RANGE, Wal, WalRecovery};
 pub use self::op::{
     Entries, HARD_STATE_BYTES_MAX, HardState, Records, SyncOverride, WalOp, WalOutcome,
 };
-pub use self::open::{WalParts, WalRegistry};
+pub use self::open::{WalParts, WalRegistry, WalTrail};
 pub use self::options::{RecoveryMode, SyncLevel, Visibility, WalOptions};
 pub use crate::segment::Io;

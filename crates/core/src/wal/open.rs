@@ -19,7 +19,7 @@ use super::replay::Found;
 use super::view::{Look, View};
 use crate::checkpoint::Durability;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Events;
+use crate::event::{Events, Observer};
 use crate::group_commit::{GroupCommit, Limits};
 use crate::path::{self, RealDirectory};
 use crate::poison::Poison;
@@ -56,6 +56,14 @@ pub struct WalParts {
     poison: Poison,
     events: Events,
     metrics: Arc<WalMetrics>,
+}
+
+/// A log that is only read, without the thread that follows its writer: for simulations.
+#[derive(Debug)]
+pub struct WalTrail {
+    /// What readers have of it.
+    pub handle: Wal,
+    trailer: Trailer,
 }
 
 /// Held by the commit thread: dropped after the engine, and so after the log's lock.
@@ -124,6 +132,36 @@ fn open_to_read(
         instance.start_trailing(trailer)?;
         Ok((registered, handle))
     })
+}
+
+impl WalTrail {
+    /// Opens a log to read, as a process of its own would.
+    ///
+    /// # Errors
+    /// As for [`Wal::open`].
+    pub fn open_inline(
+        storage: &Arc<dyn Storage>,
+        path: &Path,
+        options: WalOptions,
+    ) -> Result<Self> {
+        options.check()?;
+        let real = RealDirectory::resolve(storage.as_ref(), path, false)?;
+        let (durability, file_system) =
+            path::durability(storage.as_ref(), &real.path, options.allow_network_fs)?;
+        let trailer = Trailer::open(storage, &real.path, log_options(options, &file_system))?;
+        let instance = Arc::new(Instance::reading(&trailer, options, durability, &real.path));
+        let handle = instance.attach_reader().ok_or_else(Error::closed)?;
+        Ok(Self { handle, trailer })
+    }
+
+    /// Shows what the writer announced since the last time, as the thread does when it is woken.
+    ///
+    /// # Errors
+    /// `TIDEMARK_CORRUPT`, `TIDEMARK_IO`: nothing more can be shown.
+    pub fn advance(&mut self) -> Result<()> {
+        let shown = self.trailer.advance();
+        shown.map(drop).inspect_err(|error| self.trailer.view.end(error.clone()))
+    }
 }
 
 /// Shares an open log, unless it is ending; then waits for its end.
@@ -196,6 +234,11 @@ impl WalParts {
         &self.recovery
     }
 
+    /// Tells an observer of this log's events, for as long as somebody else keeps it.
+    pub fn subscribe(&self, observer: &Arc<dyn Observer>) {
+        self.events.subscribe(observer);
+    }
+
     fn open(
         storage: &Arc<dyn Storage>,
         real: &RealDirectory,
@@ -218,8 +261,8 @@ impl WalParts {
             })?;
         let (events, metrics) = (Events::default(), Arc::<WalMetrics>::default());
         let poison = Poison::new(events.clone());
-        let view = Arc::new(View::new(found.state.clone(), found.index));
-        let reader = Reader::new(log.clone(), Arc::clone(&view), Arc::clone(&metrics));
+        let view = Arc::new(View::new(found.state.clone(), found.index, log.clone()));
+        let reader = Reader::new(Arc::clone(&view), Arc::clone(&metrics));
         let engine = WalEngine::new(EngineParts {
             storage: Arc::clone(storage),
             options,

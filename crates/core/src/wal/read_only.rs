@@ -21,6 +21,7 @@ use super::op::Records;
 use super::page::{Page, Words};
 use super::replay::Found;
 use super::state::{Change, FLAG_HARD_STATE, FLAG_NO_HARD_STATE, State};
+use super::take_over::{Behind, Unproven};
 use super::view::{Update, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{Cursor, Frame, KIND_USER_MIN, Log, LogOptions, Position};
@@ -37,8 +38,10 @@ pub(super) struct Trailer {
     options: LogOptions,
     page: Option<Arc<Page>>,
     generation: Option<u64>,
-    pub(super) log: Log,
+    log: Log,
     cursor: Cursor,
+    /// What was walked in the segment of the cursor, and may be copied by a recovery.
+    unproven: Unproven,
     /// The log as it is at the cursor.
     state: State,
     pub(super) view: Arc<View>,
@@ -64,7 +67,8 @@ impl Trailer {
     ) -> Result<Self> {
         let page = Page::open(storage, directory)?.map(Arc::new);
         let start = start(storage, directory, &options, page.as_deref())?;
-        let view = Arc::new(View::new(start.found.state.clone(), start.found.index));
+        let view =
+            Arc::new(View::new(start.found.state.clone(), start.found.index, start.log.clone()));
         Ok(Self {
             storage: Arc::clone(storage),
             directory: directory.to_owned(),
@@ -73,6 +77,7 @@ impl Trailer {
             generation: start.generation,
             log: start.log,
             cursor: start.cursor,
+            unproven: start.found.unproven,
             state: start.found.state,
             view,
         })
@@ -101,33 +106,38 @@ impl Trailer {
         if !is_known && !page.has_writer()? {
             return Ok(Some(words.signal));
         }
-        match self.show(&words) {
-            Ok(()) => self.generation = Some(words.generation),
-            // Behind a recovery that wrote again what was beyond its proof, or behind a purge
-            // that was faster. If it is damage, reading again says so.
-            Err(_) => self.read_again()?,
+        // Another writer may have recovered the log, and so written again what was beyond its
+        // proof. Behind the same one, a purge may have been faster; if it is damage that this
+        // reader came upon, reading again says so.
+        if !is_known || self.show(&words).is_err() {
+            self.read_again()?;
         }
         Ok(Some(words.signal))
     }
 
     fn show(&mut self, words: &Words) -> Result<()> {
         if self.cursor.position() < words.durable {
-            let updates = self.walk(words.durable)?;
-            self.view.written(updates);
+            self.walk(words.durable)?;
         }
         if self.cursor.position() <= words.durable {
             self.view.durable();
         }
         if self.cursor.position() < words.written {
-            let updates = self.walk(words.written)?;
-            self.view.written(updates);
+            self.walk(words.written)?;
         }
         Ok(())
     }
 
-    /// Reads on to a position.
-    fn walk(&mut self, limit: Position) -> Result<Vec<Update>> {
+    /// Reads on to a position, and shows what was read as written.
+    fn walk(&mut self, limit: Position) -> Result<()> {
         let mut updates = Vec::new();
+        let walked = self.walk_into(limit, &mut updates);
+        // Also where it did not get there: what the cursor has passed must not be lost.
+        self.view.written(updates);
+        walked
+    }
+
+    fn walk_into(&mut self, limit: Position, updates: &mut Vec<Update>) -> Result<()> {
         while self.cursor.position() < limit {
             match self.cursor.next(limit)? {
                 Some(frame) if frame.kind() >= KIND_USER_MIN => {
@@ -137,35 +147,34 @@ impl Trailer {
                             .at(self.cursor.segment().path())
                             .at_offset(u64::from(frame.start().offset()))
                     })?;
-                    push(&mut updates, &frame, change);
+                    self.unproven.note(&frame);
+                    push(updates, &frame, change);
                 }
                 Some(_) => {}
                 None => {
                     let number = self.cursor.position().segment().saturating_add(1);
                     let next = self.log.open_segment(number)?;
                     self.cursor.go_on(&next)?;
+                    self.unproven = Unproven::default();
                     updates.push(Update::Roll { number, size_bytes: next.size_bytes() });
                 }
             }
         }
-        Ok(updates)
+        Ok(())
     }
 
     /// Reads again what the log holds, and keeps what was shown.
     fn read_again(&mut self) -> Result<()> {
         let start = start(&self.storage, &self.directory, &self.options, self.page.as_deref())?;
-        let own = self.cursor.segment();
-        // What comes in segments that this reader had not begun is new to it, and so is what a
-        // recovery wrote under the number of the one that it was in.
-        let replaced =
-            start.log.open_segment(own.number()).is_ok_and(|segment| !segment.is_same_life(own));
-        let from = if replaced { own.number() } else { own.number().saturating_add(1) };
-        let cut = start.found.index.lowest_cut_from(from);
-        self.view.replace(start.found.state.clone(), start.found.index, cut);
+        let behind = Behind { cursor: &self.cursor, unproven: &self.unproven };
+        let cut = behind.lowest_cut(&start.log, &start.found, start.cursor.position());
+        let Found { state, index, unproven, .. } = start.found;
+        self.view.replace(state.clone(), index, start.log.clone(), cut);
         self.generation = start.generation;
         self.log = start.log;
         self.cursor = start.cursor;
-        self.state = start.found.state;
+        self.unproven = unproven;
+        self.state = state;
         Ok(())
     }
 }

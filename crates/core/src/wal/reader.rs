@@ -32,14 +32,13 @@ struct Part {
 /// Reads entries of one open log.
 #[derive(Clone)]
 pub(super) struct Reader {
-    log: Log,
     view: Arc<View>,
     metrics: Arc<WalMetrics>,
 }
 
 impl Reader {
-    pub(super) fn new(log: Log, view: Arc<View>, metrics: Arc<WalMetrics>) -> Self {
-        Self { log, view, metrics }
+    pub(super) fn new(view: Arc<View>, metrics: Arc<WalMetrics>) -> Self {
+        Self { view, metrics }
     }
 
     pub(super) fn view(&self) -> &Arc<View> {
@@ -54,7 +53,7 @@ impl Reader {
         check(look)?;
         match self.view.look(look)?.found {
             Found::Entries(entries) => Ok(Some(entries)),
-            Found::Place(_) => Ok(None),
+            Found::Place(..) => Ok(None),
             Found::Nothing => Err(self.beyond_the_end(look.from, look.visibility)),
         }
     }
@@ -110,7 +109,7 @@ impl Reader {
             match seen.found {
                 Found::Nothing => return Ok(None),
                 Found::Entries(entries) => return Ok(Some(Part { entries, epoch, more: false })),
-                Found::Place(place) => match self.read(place, look) {
+                Found::Place(place, log) => match self.read(&log, place, look) {
                     Ok(entries) => {
                         let end = entries.first + entries.records.len() as u64;
                         return Ok(Some(Part { entries, epoch, more: end >= place.until }));
@@ -131,9 +130,9 @@ impl Reader {
     }
 
     /// Reads from a place on.
-    fn read(&self, place: Place, look: &Look) -> Result<Entries> {
+    fn read(&self, log: &Log, place: Place, look: &Look) -> Result<Entries> {
         self.metrics.cold_reads.add(1);
-        let segment = self.log.open_segment(place.segment)?;
+        let segment = log.open_segment(place.segment)?;
         let mut found = Entries { first: look.from, records: Records::default() };
         let mut offset = place.offset;
         let mut lsn = look.from;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::index::{LogIndex, SegmentIndex};
 use super::state::State;
+use super::take_over::Unproven;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{Frame, Replay};
 
@@ -13,6 +14,8 @@ pub(super) struct Found {
     directory: PathBuf,
     pub(super) state: State,
     pub(super) index: LogIndex,
+    /// Of the last segment: for a reader that goes on from here.
+    pub(super) unproven: Unproven,
     /// What the next preamble has to say: nothing for the first segment, which tells the state.
     /// The hard state counts only if frames were read: a summary does not have it.
     expected: Option<Expected>,
@@ -30,7 +33,8 @@ enum Expected {
 impl Found {
     pub(super) fn new(directory: &Path) -> Self {
         let (state, index) = (State::default(), LogIndex::default());
-        Self { directory: directory.to_owned(), state, index, expected: None }
+        let unproven = Unproven::default();
+        Self { directory: directory.to_owned(), state, index, unproven, expected: None }
     }
 
     fn corrupt(&self, segment: u32, what: &str) -> Error {
@@ -84,6 +88,7 @@ impl Replay for Found {
 
     fn begin(&mut self, segment: u32, size_bytes: u32, preamble: &[u8]) -> Result<()> {
         self.enter(segment, preamble)?;
+        self.unproven = Unproven::default();
         self.index.push(SegmentIndex::new(segment, size_bytes));
         Ok(())
     }
@@ -99,6 +104,7 @@ impl Replay for Found {
                 .at(&self.directory)
                 .at_offset(u64::from(frame.start().offset()))
         })?;
+        self.unproven.note(frame);
         self.index.apply(change, frame.start().offset(), self.state.next);
         Ok(())
     }

@@ -24,6 +24,7 @@ use super::options::Visibility;
 use super::recent::Recent;
 use super::state::{Change, State};
 use crate::error::{Error, ErrorKind, Result};
+use crate::segment::Log;
 
 /// Something that was staged for the medium.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub(super) struct Inside {
     /// The LSN after the last durable entry.
     durable_next: u64,
     index: LogIndex,
+    /// Where the segments of the index are: a place is read from these files and no others.
+    log: Log,
     recent: Recent,
     cuts: Cuts,
     /// What is written, and waits for the sync (V-2).
@@ -83,12 +86,13 @@ impl Ends {
 
 impl View {
     /// A log as it was found: everything in it is durable.
-    pub(super) fn new(state: State, index: LogIndex) -> Self {
+    pub(super) fn new(state: State, index: LogIndex, log: Log) -> Self {
         let durable_next = state.next;
         let inside = Inside {
             state,
             durable_next,
             index,
+            log,
             recent: Recent::default(),
             cuts: Cuts::default(),
             updates: VecDeque::new(),
@@ -158,15 +162,21 @@ impl View {
 
     /// The log was read again from its files. What was shown before stands up to the `cut`, if
     /// something was truncated meanwhile.
-    pub(super) fn replace(&self, state: State, index: LogIndex, cut: Option<u64>) {
+    pub(super) fn replace(&self, state: State, index: LogIndex, log: Log, cut: Option<u64>) {
         let mut inside = self.lock();
         let shown = inside.state.next;
-        if let Some(cut) = cut.into_iter().chain((state.next < shown).then_some(state.next)).min() {
+        let shorter = (state.next < shown).then_some(state.next);
+        let pending = inside.updates.iter().filter_map(|update| match update {
+            Update::Truncate { after } => after.checked_add(1),
+            _ => None,
+        });
+        if let Some(cut) = pending.chain(cut).chain(shorter).min() {
             inside.cuts.push(cut);
         }
         inside.durable_next = state.next;
         inside.state = state;
         inside.index = index;
+        inside.log = log;
         inside.recent.clear();
         inside.updates.clear();
         let woken = mem::take(&mut inside.waiting);
@@ -247,8 +257,8 @@ pub(super) enum Found {
     Nothing,
     /// Entries, from memory.
     Entries(Entries),
-    /// A place in a segment, up to an LSN at most.
-    Place(Place),
+    /// A place in a segment, up to an LSN at most, and the log that has it.
+    Place(Place, Log),
 }
 
 fn call_all(woken: Vec<Wake>) {
@@ -293,7 +303,8 @@ impl Inside {
             let message = format!("LSN {} is nowhere; please report this bug", look.from);
             Error::new(ErrorKind::Internal, message).with_sequence(look.from)
         })?;
-        seen(Found::Place(Place { until: place.until.min(until), ..place }))
+        let place = Place { until: place.until.min(until), ..place };
+        seen(Found::Place(place, self.log.clone()))
     }
 
     fn apply(&mut self, update: Update) {

@@ -1,4 +1,4 @@
-//! The machine's storage with a hook before each call: it may fail the call or hold it up.
+//! Storage with a hook before each call: it may fail the call or hold it up.
 
 use std::ffi::OsString;
 use std::fmt::{self, Debug};
@@ -11,19 +11,30 @@ use tidemark_storage::{File, FileSystem, Map, Open, OsError, Result, Site, Stat}
 
 type Hook = Arc<dyn Fn(Site) -> Option<i32> + Send + Sync>;
 
-/// [`RealStorage`] whose calls are announced by their site; an errno fails the call instead.
+/// Storage whose calls are announced by their site; an errno fails the call instead.
 #[derive(Clone)]
-pub(crate) struct Hooked(Hook);
+pub(crate) struct Hooked {
+    storage: Arc<dyn Storage>,
+    hook: Hook,
+}
 
 impl Hooked {
+    /// The machine's own storage.
     pub(crate) fn storage(
         hook: impl Fn(Site) -> Option<i32> + Send + Sync + 'static,
     ) -> Arc<dyn Storage> {
-        Arc::new(Self(Arc::new(hook)))
+        Self::over(Arc::new(RealStorage), hook)
+    }
+
+    pub(crate) fn over(
+        storage: Arc<dyn Storage>,
+        hook: impl Fn(Site) -> Option<i32> + Send + Sync + 'static,
+    ) -> Arc<dyn Storage> {
+        Arc::new(Self { storage, hook: Arc::new(hook) })
     }
 
     fn ask(&self, site: Site) -> Result<()> {
-        (self.0)(site).map_or(Ok(()), |errno| Err(OsError::new(errno, "hooked")))
+        (self.hook)(site).map_or(Ok(()), |errno| Err(OsError::new(errno, "hooked")))
     }
 }
 
@@ -36,66 +47,66 @@ impl Debug for Hooked {
 impl Storage for Hooked {
     fn open(&self, site: Site, path: &Path, how: Open) -> Result<Box<dyn File>> {
         self.ask(site)?;
-        let file = RealStorage.open(site, path, how)?;
+        let file = self.storage.open(site, path, how)?;
         Ok(Box::new(HookedFile { file, hooked: self.clone() }))
     }
 
     fn rename(&self, site: Site, from: &Path, to: &Path) -> Result<()> {
-        self.ask(site).and_then(|()| RealStorage.rename(site, from, to))
+        self.ask(site).and_then(|()| self.storage.rename(site, from, to))
     }
 
     fn remove(&self, site: Site, path: &Path) -> Result<()> {
-        self.ask(site).and_then(|()| RealStorage.remove(site, path))
+        self.ask(site).and_then(|()| self.storage.remove(site, path))
     }
 
     fn make_dir(&self, site: Site, path: &Path, mode: u32) -> Result<()> {
-        self.ask(site).and_then(|()| RealStorage.make_dir(site, path, mode))
+        self.ask(site).and_then(|()| self.storage.make_dir(site, path, mode))
     }
 
     fn remove_dir(&self, site: Site, path: &Path) -> Result<()> {
-        self.ask(site).and_then(|()| RealStorage.remove_dir(site, path))
+        self.ask(site).and_then(|()| self.storage.remove_dir(site, path))
     }
 
     fn read_dir(&self, site: Site, path: &Path) -> Result<Vec<OsString>> {
-        self.ask(site).and_then(|()| RealStorage.read_dir(site, path))
+        self.ask(site).and_then(|()| self.storage.read_dir(site, path))
     }
 
     fn open_dir(&self, site: Site, path: &Path) -> Result<Box<dyn File>> {
         self.ask(site)?;
-        let file = RealStorage.open_dir(site, path)?;
+        let file = self.storage.open_dir(site, path)?;
         Ok(Box::new(HookedFile { file, hooked: self.clone() }))
     }
 
     fn sync_dir(&self, site: Site, path: &Path) -> Result<()> {
-        self.ask(site).and_then(|()| RealStorage.sync_dir(site, path))
+        self.ask(site).and_then(|()| self.storage.sync_dir(site, path))
     }
 
     fn stat(&self, site: Site, path: &Path) -> Result<Stat> {
-        self.ask(site).and_then(|()| RealStorage.stat(site, path))
+        self.ask(site).and_then(|()| self.storage.stat(site, path))
     }
 
     fn stat_link(&self, site: Site, path: &Path) -> Result<Stat> {
-        self.ask(site).and_then(|()| RealStorage.stat_link(site, path))
+        self.ask(site).and_then(|()| self.storage.stat_link(site, path))
     }
 
     fn real_path(&self, site: Site, path: &Path) -> Result<PathBuf> {
-        self.ask(site).and_then(|()| RealStorage.real_path(site, path))
+        self.ask(site).and_then(|()| self.storage.real_path(site, path))
     }
 
     fn file_system(&self, site: Site, path: &Path) -> Result<FileSystem> {
-        self.ask(site).and_then(|()| RealStorage.file_system(site, path))
+        self.ask(site).and_then(|()| self.storage.file_system(site, path))
     }
 
     fn monotonic(&self) -> Duration {
-        RealStorage.monotonic()
+        self.storage.monotonic()
     }
 
     fn unix_time(&self) -> Duration {
-        RealStorage.unix_time()
+        self.storage.unix_time()
     }
 
     fn random(&self, site: Site, into: &mut [u8]) -> Result<()> {
-        self.ask(site).and_then(|()| RealStorage.random(site, into))
+        self.ask(site).and_then(|()| self.storage.random(site, into))
     }
 }
 

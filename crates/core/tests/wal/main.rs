@@ -1,0 +1,17 @@
+//! The write-ahead log through its public API: on the real disk, looked at from outside, and on
+//! the simulated one, where calls fail and processes die.
+
+#![expect(clippy::disallowed_methods, reason = "tests look at the disk from outside")]
+
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(test)]
+mod trailing;
+#[cfg(test)]
+#[path = "../wal_support/mod.rs"]
+mod wal_support;
