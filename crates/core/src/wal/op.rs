@@ -179,6 +179,9 @@ impl WalOp {
             }
             Self::SetHardState(state) => Ok(OP_BYTES + check_hard_state(state.as_ref())?),
             Self::Purge { before: 0 } => Err(Error::invalid_argument("LSNs start at 1")),
+            Self::Purge { before: u64::MAX } => Err(Error::invalid_argument(
+                "LSNs are below 2^64 - 1; there is none to purge up to",
+            )),
             Self::Truncate { .. } | Self::Purge { .. } | Self::Sync => Ok(OP_BYTES),
         }
     }
