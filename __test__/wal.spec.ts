@@ -266,9 +266,12 @@ test('what is changed, detached or resized after the call is not what is written
   const third = wal.appendMany([shared]);
   const fourth = wal.append(shared);
   shared.fill(5);
-  const resizable = new ArrayBuffer(1000, { maxByteLength: 2000 } as never) as ArrayBuffer & {
-    resize(size: number): void;
-  };
+  // Resizable buffers came after the library of ES2023.
+  const Resizable = ArrayBuffer as unknown as new (
+    size: number,
+    options: { maxByteLength: number },
+  ) => ArrayBuffer & { resize(size: number): void };
+  const resizable = new Resizable(1000, { maxByteLength: 2000 });
   const fifth = wal.append(new Uint8Array(resizable).fill(6));
   resizable.resize(10);
   await Promise.all([first, second, third, fourth, fifth]);
