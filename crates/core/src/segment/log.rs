@@ -44,6 +44,8 @@ struct OpenSegments {
     recent: Vec<Arc<Segment>>,
     /// The newest one: prepared, or in use by the writer.
     prepared: Option<Arc<Segment>>,
+    /// Whether the log has ended: nothing is kept open any more.
+    released: bool,
 }
 
 /// A log that was just opened.
@@ -211,12 +213,25 @@ impl Log {
             return Arc::clone(known);
         }
         let segment = Arc::new(segment);
+        if open.released {
+            return segment;
+        }
         open.recent.push(Arc::clone(&segment));
         let closed = (open.recent.len() > OPEN_MAX).then(|| open.recent.remove(0));
         drop(open);
         // Closing is a call of its own: not under the mutex.
         drop(closed);
         segment
+    }
+
+    /// Closes what is kept open, and keeps nothing open from now on: the log has ended, whoever
+    /// still has a handle on it.
+    pub fn release(&self) {
+        let mut open = self.lock_open();
+        let closed = std::mem::take(&mut *open);
+        open.released = true;
+        drop(open);
+        drop(closed);
     }
 
     /// Takes a segment out of those that are kept open.

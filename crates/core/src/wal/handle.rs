@@ -102,9 +102,11 @@ impl Instance {
     pub(super) fn start_trailing(&self, trailer: Trailer) -> Result<()> {
         let Some(trailing) = &self.trailing else { return Ok(()) };
         let (stop, io) = (Arc::clone(&trailing.stop), Arc::clone(&self.io));
+        let reader = self.reader.clone();
         spawn("tidemark-follow", move || {
             read_only::trail(trailer, &stop);
             io.end();
+            reader.release();
             stop.ended();
         })
     }

@@ -75,6 +75,7 @@ struct Tenure {
 impl Drop for Tenure {
     fn drop(&mut self) {
         self.instance.io.end();
+        self.instance.reader.release();
         self.instance.ended.set();
     }
 }

@@ -45,6 +45,11 @@ impl Reader {
         &self.view
     }
 
+    /// Closes what is kept open for cold reads, for good: the log has ended.
+    pub(super) fn release(&self) {
+        self.log.release();
+    }
+
     /// The entries of a range, from memory alone; nothing if they are not all there.
     ///
     /// # Errors

@@ -1,0 +1,216 @@
+// A process or a worker thread that uses a log up to a certain stage of its work. The first argument
+// names the stage, the second the log's directory.
+import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
+import process from 'node:process';
+import { setImmediate as tick } from 'node:timers/promises';
+import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { Wal, isTidemarkError } from '../../index.ts';
+
+/** How many appends a stage leaves un-awaited. */
+export const APPENDS = 100;
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+/** Appends without awaiting: `<name> 0` to `<name> 99`. */
+function appendAll(wal: Wal, name: string): Promise<unknown> {
+  const appends = Array.from({ length: APPENDS }, (_, index) =>
+    wal.append(Buffer.from(`${name} ${index}`)),
+  );
+  return Promise.all(appends);
+}
+
+/** Opens a log and appends without awaiting; nothing here refers to the log after that. */
+async function openAndForget(directory: string): Promise<WeakRef<Wal>> {
+  const wal = await Wal.open(directory);
+  void appendAll(wal, 'append');
+  return new WeakRef(wal);
+}
+
+/** Has worker threads do a stage each; ends when all have ended. */
+async function inWorkers(
+  stage: string,
+  directory: string,
+  count: number,
+  whenItSpeaks?: (worker: Worker) => void,
+): Promise<void> {
+  const workers = Array.from({ length: count }, async (_, index) => {
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: { stage, directory, index },
+    });
+    worker.on('error', (error) => {
+      say(`worker: ${String(error)}`);
+    });
+    worker.on('message', () => whenItSpeaks?.(worker));
+    await once(worker, 'exit');
+  });
+  await Promise.all(workers);
+}
+
+const terminate = (worker: Worker): void => void worker.terminate();
+
+type Stage = (directory: string, index: number) => Promise<void> | void;
+
+/** What a log's user may do before it ends. */
+const STAGES: Record<string, Stage> = {
+  'idle log': async (directory) => {
+    const wal = await Wal.open(directory);
+    wal.on('poisoned', () => undefined);
+    await wal.append(Buffer.from('idle'));
+    const loop = wal.iterate({ follow: true });
+    await loop.next();
+    await loop.return?.();
+  },
+  'idle log of an hour': async (directory) => {
+    const wal = await Wal.open(directory, { sync: 'interval_3600000' });
+    await wal.append(Buffer.from('idle'));
+  },
+  'aborted follow': async (directory) => {
+    const wal = await Wal.open(directory);
+    const controller = new AbortController();
+    const next = wal.iterate({ follow: true, signal: controller.signal }).next();
+    await tick();
+    controller.abort();
+    await next.catch(() => undefined);
+  },
+  'pending follow': async (directory) => {
+    const wal = await Wal.open(directory, { readOnly: true });
+    void (async () => {
+      for await (const entries of wal.iterate({ follow: true })) {
+        const texts = entries.map(({ data }) => Buffer.from(data).toString());
+        say(`read ${texts.join()}`);
+        if (texts.includes('last')) break;
+      }
+    })();
+    await tick();
+    say('waiting');
+  },
+  hold: async (directory) => {
+    await Wal.open(directory);
+    say('open');
+    process.stdin.resume();
+  },
+  'try to open': async (directory) => {
+    try {
+      await Wal.open(directory);
+      say('open');
+    } catch (error) {
+      if (!isTidemarkError(error)) throw error;
+      const holder = 'holder' in error ? error.holder : undefined;
+      say(`${error.code} ${String(holder)}`);
+    }
+  },
+  end: async (directory) => {
+    void appendAll(await Wal.open(directory), 'append');
+  },
+  exit: async (directory) => {
+    void appendAll(await Wal.open(directory), 'append');
+    process.exit(0);
+  },
+  'exit a tick later': async (directory) => {
+    void appendAll(await Wal.open(directory), 'append');
+    await tick();
+    process.exit(0);
+  },
+  'exit with a level of an hour': async (directory) => {
+    void appendAll(await Wal.open(directory, { sync: 'interval_3600000' }), 'append');
+    process.exit(0);
+  },
+  throw: async (directory) => {
+    void appendAll(await Wal.open(directory), 'append');
+    process.nextTick(() => {
+      throw new Error('on purpose');
+    });
+  },
+  'close and end': async (directory) => {
+    const wal = await Wal.open(directory);
+    void appendAll(wal, 'append');
+    void wal.close();
+  },
+  'tryAppend and appendMany, then exit': async (directory) => {
+    const wal = await Wal.open(directory);
+    const names = Array.from({ length: APPENDS - 1 }, (_, index) => `append ${index}`);
+    void wal.appendMany(names.map((name) => Buffer.from(name)));
+    void wal.tryAppend(Buffer.from(`append ${APPENDS - 1}`));
+    process.exit(0);
+  },
+  'append in an exit handler': async (directory) => {
+    const wal = await Wal.open(directory);
+    process.on('exit', () => void appendAll(wal, 'append'));
+    process.exit(0);
+  },
+  'appendSync in an exit handler': async (directory) => {
+    const wal = await Wal.open(directory);
+    process.on('exit', () => {
+      for (let index = 0; index < APPENDS; index += 1) {
+        wal.appendSync(Buffer.from(`append ${index}`));
+      }
+    });
+    process.exit(0);
+  },
+  'exit beside a follow': async (directory) => {
+    const wal = await Wal.open(directory);
+    void wal.iterate({ from: 1000, follow: true }).next();
+    await tick();
+    void appendAll(wal, 'append');
+    process.exit(0);
+  },
+  'while opening': (directory) => {
+    void Wal.open(directory);
+    process.exit(0);
+  },
+  collect: async (directory) => {
+    const gc = globalThis.gc;
+    if (gc === undefined) throw new Error('needs --expose-gc');
+    const logs = await Promise.all(
+      Array.from({ length: 10 }, (_, index) => openAndForget(`${directory}.${index}`)),
+    );
+    const left = (): number => logs.filter((log) => log.deref() !== undefined).length;
+    for (let round = 0; round < 1000 && left() > 0; round += 1) {
+      await tick();
+      gc();
+    }
+    say(`left: ${left()}`);
+  },
+  'share between workers': async (directory) => {
+    await inWorkers('append all and close', directory, 8);
+  },
+  'append all and close': async (directory, index) => {
+    const wal = await Wal.open(directory);
+    await appendAll(wal, `worker ${index}`);
+    await wal.close();
+  },
+  'worker ends': (directory) => inWorkers('end', directory, 1),
+  'worker exits': (directory) => inWorkers('exit', directory, 1),
+  'worker throws': (directory) => inWorkers('throw', directory, 1),
+  'worker is terminated': (directory) => inWorkers('append and spin', directory, 1, terminate),
+  'append and spin': async (directory) => {
+    void appendAll(await Wal.open(directory), 'append');
+    parentPort?.postMessage('accepted');
+    for (;;) await tick();
+  },
+  'storm of terminations': async (directory) => {
+    for (let round = 0; round < 4; round += 1) await inWorkers('storm', directory, 8, terminate);
+    say('survived');
+  },
+  storm: async (directory, index) => {
+    const wal = await Wal.open(directory);
+    void wal.iterate({ from: 2n ** 60n, follow: true }).next();
+    const loop = wal.iterate({ follow: true, maxBytes: 1000, visibility: 'written' });
+    parentPort?.postMessage('working');
+    for (let round = 0; ; round += 1) {
+      void appendAll(wal, `storm ${index}`);
+      void loop.next();
+      void wal.readRange({ from: wal.firstLsn }).catch(() => undefined);
+      void Wal.open(`${directory}.${index}`).then((other) => other.append(Buffer.from('x')));
+      await tick();
+    }
+  },
+};
+
+const given = isMainThread
+  ? { stage: process.argv[2] ?? '', directory: process.argv[3] ?? '', index: 0 }
+  : (workerData as { stage: string; directory: string; index: number });
+
+// Imported for its constants alone, it does nothing.
+if (Object.hasOwn(STAGES, given.stage)) await STAGES[given.stage]?.(given.directory, given.index);
