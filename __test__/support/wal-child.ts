@@ -1,7 +1,6 @@
 // A process or a worker thread that uses a log up to a certain stage of its work. The first argument
 // names the stage, the second the log's directory.
 import { Buffer } from 'node:buffer';
-import { once } from 'node:events';
 import process from 'node:process';
 import { setImmediate as tick } from 'node:timers/promises';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
@@ -42,7 +41,7 @@ async function inWorkers(
       say(`worker: ${String(error)}`);
     });
     worker.on('message', () => whenItSpeaks?.(worker));
-    await once(worker, 'exit');
+    await new Promise((resolve) => worker.once('exit', resolve));
   });
   await Promise.all(workers);
 }
@@ -86,9 +85,9 @@ const STAGES: Record<string, Stage> = {
     say('waiting');
   },
   hold: async (directory) => {
-    await Wal.open(directory);
+    const wal = await Wal.open(directory);
+    void wal.iterate({ follow: true }).next();
     say('open');
-    process.stdin.resume();
   },
   'try to open': async (directory) => {
     try {
