@@ -47,7 +47,7 @@ impl Reader {
 
     /// Closes what is kept open for cold reads, for good: the log has ended.
     pub(super) fn release(&self) {
-        self.log.release();
+        self.view.release();
     }
 
     /// The entries of a range, from memory alone; nothing if they are not all there.

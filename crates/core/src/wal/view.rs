@@ -184,6 +184,12 @@ impl View {
         call_all(woken);
     }
 
+    /// Closes the files that were kept open for cold reads: the log has ended.
+    pub(super) fn release(&self) {
+        let log = self.lock().log.clone();
+        log.release();
+    }
+
     /// Nothing more will come: closed or poisoned. Everybody who waits hears of it.
     pub(super) fn end(&self, reason: Error) {
         let mut inside = self.lock();
