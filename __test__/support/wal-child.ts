@@ -89,6 +89,12 @@ const STAGES: Record<string, Stage> = {
     void wal.iterate({ follow: true }).next();
     say('open');
   },
+  'append and hold': async (directory) => {
+    const wal = await Wal.open(directory);
+    for (const name of ['a', 'b', 'c']) await wal.append(Buffer.from(name));
+    void wal.iterate({ from: 1000, follow: true }).next();
+    say('appended');
+  },
   'try to open': async (directory) => {
     try {
       await Wal.open(directory);
