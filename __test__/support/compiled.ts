@@ -17,7 +17,7 @@ const OPTIONS: ts.CompilerOptions = {
   rewriteRelativeImportExtensions: true,
 };
 
-const FOLDERS = ['src', '__test__/support', '__test__/process-kill'];
+const FOLDERS = ['src', '__test__/support', '__test__/process-kill', 'examples', 'examples/lib'];
 
 let directory: string | undefined;
 

@@ -1,0 +1,37 @@
+// The examples of the log, run as their readers run them, but shorter: their own observers judge.
+import path from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { ended, start } from './support/child.ts';
+import { compiled, root } from './support/compiled.ts';
+
+/** Runs an example to its end: the lines that it printed, and the rows of its table. */
+async function ran(
+  t: ExecutionContext,
+  example: string,
+  ...args: readonly string[]
+): Promise<{ readonly last: string; readonly rows: ReadonlyMap<string, number> }> {
+  const script = compiled(`examples/${example}`);
+  const { code, stdout, stderr } = await ended(start(t, '', args, { script }));
+  // It names its seed first.
+  t.is(code, 0, `${stdout}\n${stderr}`);
+  const cells = [...stdout.matchAll(/(\w[\w ]*?) +\W +([\d.]+) +\W/g)];
+  const rows = new Map(cells.map(([, name = '', value]) => [name, Number(value)]));
+  return { last: stdout.trimEnd().split('\n').at(-1) ?? '', rows };
+}
+
+test.serial('three Raft nodes keep votes and committed entries over SIGKILL', async (t) => {
+  const { last, rows } = await ran(t, 'raft-run.ts', '1');
+  t.is(last, 'nothing lost over 4 kills');
+  const atLeastOne = ['snapshots installed', 'logs cut', 'second votes refused', 'elections'];
+  for (const what of atLeastOne) t.true((rows.get(what) ?? 0) > 0, what);
+});
+
+test.serial('a job that was accepted is run at least once, whoever is killed', async (t) => {
+  const input = path.join(root, 'examples/events.txt');
+  const { last, rows } = await ran(t, 'job-queue-run.ts', '6', input);
+  t.is(last, 'no job lost');
+  const killed = (rows.get('producers killed') ?? 0) + (rows.get('workers killed') ?? 0);
+  t.is(killed, 6);
+  t.is(rows.get('run at least once'), rows.get('accepted'));
+  t.true((rows.get('still in the log') ?? Infinity) < 500, 'what is done was purged');
+});
