@@ -1,7 +1,8 @@
 // A producer or a worker of the queue of job-queue.ts, told what to do by job-queue-run.ts.
 //   job-process.ts producer DIRECTORY WORKERS INPUT      each line of INPUT is a job
 //   job-process.ts worker DIRECTORY WORKERS NUMBER
-import { readFile } from 'node:fs/promises';
+import { appendFile, readFile } from 'node:fs/promises';
+import path from 'node:path';
 import process from 'node:process';
 import { Producer, work } from '../job-queue.ts';
 import { type QueueReport, centsOf } from './queue-ledger.ts';
@@ -44,6 +45,10 @@ if (role === 'producer') {
     stop.abort();
   });
   const share = { worker: Number(last), workers: Number(workers), signal: stop.signal };
-  await work(directory, share, ({ lsn, text }) => tell({ kind: 'ran', lsn, cents: centsOf(text) }));
+  await work(directory, share, async ({ lsn, text }) => {
+    const cents = centsOf(text);
+    await appendFile(path.join(directory, `invoices-${last}.txt`), `${lsn}: ${cents}\n`);
+    await tell({ kind: 'ran', lsn, cents });
+  });
 }
 if (process.connected) process.disconnect();
