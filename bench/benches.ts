@@ -11,7 +11,8 @@ import { lmdb, lockAndWrite, sqlite } from './lib/rivals.ts';
 import { type Rounds, alternate, median, ratio } from './lib/rounds.ts';
 import { type Subject, aviso, floor, tidemark } from './lib/subjects.ts';
 import { KEYS, all, next } from './lib/workload.ts';
-import { wal, walOpen } from './wal.ts';
+import { wal } from './wal.ts';
+import { walOpen } from './wal-open.ts';
 
 const AVISO = path.join(import.meta.dirname, '../target/aviso/release/aviso-peer');
 const AT_ONCE = 64;

@@ -1,41 +1,63 @@
-// The benches of the write-ahead log. A subject is one object of lib/logs.ts and one entry of the
-// table of its bench here; what is counted and compared follows from what it can do.
-import path from 'node:path';
+// The bench of appends to a write-ahead log. A subject is one maker in a table here; what is
+// counted and compared follows from what it can do.
 import { type Cost, type Image, makeImage } from './lib/image.ts';
 import {
-  type ClosedLog,
-  type Log,
-  closedHiqlite,
+  judgeAwaited,
+  judgeBlocking,
+  judgeCost,
+  judgeCounters,
+  judgeRates,
+  judgeRival,
+  judgeRivalInRust,
+  perSecond,
+} from './lib/log-demands.ts';
+import { type Log, floor, growing, handed, hiqlite, hop, inRust } from './lib/logs.ts';
+import {
+  AT_ONCE,
+  BULK,
+  type MakeLog,
+  type Measured,
+  bulkIntoNew,
+  measure,
+} from './lib/measured-logs.ts';
+import { awaited, blocking, floorInJavaScript } from './lib/own-logs.ts';
+import { latency, leftOut, note, number, table } from './lib/report.ts';
+import { type Rounds, median, ratio } from './lib/rounds.ts';
+
+/** Enough for all that is appended here. */
+const IMAGE_BYTES = 3 * 2 ** 30;
+
+/** Who is measured. What is in Rust is left out where its runner was not built. */
+const MAKERS = {
   floor,
+  floorInJavaScript,
   growing,
   handed,
+  rustPwrite: (directory: string) => inRust(directory, 'pwrite'),
+  rustMmap: (directory: string) => inRust(directory, 'mmap'),
+  appendPwrite: (directory: string) => awaited(directory, 'pwrite'),
+  appendMmap: (directory: string) => awaited(directory, 'mmap'),
+  appendSyncPwrite: (directory: string) => blocking(directory, 'pwrite'),
+  appendSyncMmap: (directory: string) => blocking(directory, 'mmap'),
   hiqlite,
   hop,
-  peerIsBuilt,
-} from './lib/logs.ts';
-import { demand, latency, leftOut, note, number, present, table } from './lib/report.ts';
-import { type Rounds, alternate, median, ratio } from './lib/rounds.ts';
+} satisfies Record<string, MakeLog>;
 
-const NOT_BUILT = 'its runner in Rust was not built';
-const AT_ONCE = 64;
-const BULK = 100_000;
-/** Enough for all that is appended here. */
-const IMAGE_BYTES = 2 * 2 ** 30;
-/** Whose memory depends on the size of the log shows it. */
-const OPENED = { '64 MiB': 2 ** 26, '4 GiB': 2 ** 32 };
-/** So many commit groups between two readings of the counters. */
-const COUNTED = 1000;
+type Name = keyof typeof MAKERS;
+type Found = Partial<Record<Name, Log>>;
 
-/** Who appends, beside the floor. */
-const SUBJECTS: Readonly<Record<string, (directory: string) => Promise<Log>>> = {
-  'the floor in another thread': handed,
-  'hiqlite-wal': hiqlite,
-};
-
-/** Who opens what was closed, in a directory that it makes, with so many bytes in it. */
-const OPENERS: Readonly<Record<string, (where: string, bytes: number) => Promise<ClosedLog>>> = {
-  'hiqlite-wal': closedHiqlite,
-};
+/** Those that there are; for each that is not, it says why. */
+async function open(directory: string): Promise<Found> {
+  const found: Found = {};
+  for (const [name, make] of Object.entries(MAKERS)) {
+    try {
+      found[name as Name] = await make(directory);
+    } catch (error) {
+      leftOut(name, String(error));
+    }
+  }
+  return found;
+}
 
 /** Runs something on an image with counters; where none can be made, in the directory itself. */
 async function onImage(
@@ -56,133 +78,98 @@ async function onImage(
   }
 }
 
-/** The rounds of each who has any, by turns. */
-async function byTurns(
-  subjects: readonly Log[],
-  measure: (subject: Log) => Promise<number[]>,
-  count: number,
-): Promise<ReadonlyMap<Log, Rounds>> {
-  const rounds = await alternate(
-    subjects.map((subject) => () => measure(subject)),
-    count,
-  );
-  return new Map(subjects.map((subject, index) => [subject, rounds[index] ?? []]));
-}
-
 const microseconds = (rounds: Rounds): string[] =>
   latency(rounds.map((round) => round.map((milliseconds) => milliseconds * 1000)));
 
 /** Records per second, or nothing for who was not measured. */
-const rate = (rounds: Rounds | undefined, records: number, unit = 1): string =>
-  rounds === undefined ? '' : number((records * 1000) / median(rounds.flat()) / unit);
+const rate = (rounds: Rounds, records: number, unit = 1): string =>
+  rounds.length === 0 ? '' : number(perSecond(rounds, records) / unit);
 
 const costs = (cost: Cost | undefined): string[] =>
   cost === undefined
     ? ['', '', '']
     : [cost.flushes.toFixed(2), cost.journalCommits.toFixed(2), number(cost.bytes / 1024)];
 
-/** What each commit group costs the device, one subject after the other. */
-async function counts(image: Image, subjects: readonly Log[]): Promise<ReadonlyMap<Log, Cost>> {
-  const taken = new Map<Log, Cost>();
-  for (const subject of subjects) {
-    taken.set(subject, await image.count(COUNTED, () => subject.single(COUNTED)));
-  }
-  return taken;
-}
-
-/** The counters are believed if they show what is known of these two. */
-function judgeCounters(of: Cost | undefined, grown: Cost | undefined): void {
-  if (of === undefined || grown === undefined) return;
-  const near = (value: number, to: number): boolean => Math.abs(value - to) <= 0.02;
-  const say = ({ flushes, journalCommits }: Cost): string =>
-    `${flushes.toFixed(2)} and ${journalCommits.toFixed(2)}`;
-  const one = near(of.flushes, 1) && near(of.journalCommits, 0);
-  demand('the counters: 1 flush and 0 commits of the journal for the floor', say(of), one);
-  const two = near(grown.flushes, 2) && near(grown.journalCommits, 1);
-  demand('the counters: 2 flushes and 1 commit for the control', say(grown), two);
-}
-
-async function append(directory: string, image: Image | undefined): Promise<void> {
-  const [lowest, control, hops] = [await floor(directory), await growing(directory), await hop()];
-  const subjects = [lowest, control, ...(await present(SUBJECTS, directory))];
-  const single = await byTurns([...subjects, hops], (subject) => subject.single(20), 75);
-  // Before anybody has written much at once: a map whose pages came in large pieces is written back
-  // in such pieces ever after, and hiqlite-wal would show a hundred times the bytes.
-  const counted = image === undefined ? undefined : await counts(image, subjects);
-  const together = await byTurns(
-    subjects.filter((subject) => subject.together !== undefined),
-    (subject) => subject.together?.(1, AT_ONCE) ?? Promise.resolve([]),
-    10,
-  );
-  const inOneGo = (records: number, count: number): Promise<ReadonlyMap<Log, Rounds>> =>
-    byTurns(
-      subjects.filter((subject) => subject.bulk !== undefined),
-      (subject) => subject.bulk?.(1, records) ?? Promise.resolve([]),
-      count,
-    );
-  const batch = await inOneGo(AT_ONCE, 20);
-  const bulk = await inOneGo(BULK, 5);
-  const of = (subject: Log): Rounds => single.get(subject) ?? [];
+function print(rows: readonly Measured[], lowest: Measured, intoNew: Map<Log, Rounds>): void {
   table(
     'wal: appends of 256 bytes, durable when awaited',
     [
       ...['', 'p50 us', 'p99 us', 'of the floor', '64 at once: records/s', '64 in one batch'],
-      ...['100,000: million/s', 'flushes', 'journal commits', 'KiB written'],
+      ...['100,000: million/s', 'into a new log', 'flushes', 'journal commits', 'KiB written'],
     ],
-    subjects.map((subject) => [
-      subject.name,
-      ...microseconds(of(subject)),
-      `${number(ratio(of(subject), of(lowest)))}x`,
-      rate(together.get(subject), AT_ONCE),
-      rate(batch.get(subject), AT_ONCE),
-      rate(bulk.get(subject), BULK, 1e6),
-      ...costs(counted?.get(subject)),
+    rows.map((row) => [
+      row.log.name,
+      ...microseconds(row.single),
+      `${number(ratio(row.single, lowest.single))}x`,
+      rate(row.together, AT_ONCE),
+      rate(row.batch, AT_ONCE),
+      rate(row.bulk, BULK, 1e6),
+      rate(intoNew.get(row.log) ?? [], BULK, 1e6),
+      ...costs(row.cost),
     ]),
   );
-  const [alone = 0, hopping = 0] = [lowest, hops].map((one) => median(of(one).flat()) * 1000);
-  note(`${hops.name}: ${number(hopping)} us; with the floor ${number(alone + hopping)} us`);
-  judgeCounters(counted?.get(lowest), counted?.get(control));
-  for (const subject of [...subjects, hops]) await subject.close();
+}
+
+/** What is demanded of each of ours. */
+function judge(of: (name: Name) => Measured | undefined, lowest: Measured): void {
+  judgeCounters(of('floor'), of('growing'));
+  const rival = of('hiqlite');
+  for (const name of ['rustPwrite', 'rustMmap'] as const) {
+    const own = of(name);
+    if (own === undefined) continue;
+    judgeCost(own, name === 'rustPwrite');
+    judgeRates(own);
+    if (rival !== undefined) judgeRival(own, rival);
+  }
+  for (const name of ['appendPwrite', 'appendMmap'] as const) {
+    const own = of(name);
+    if (own === undefined) continue;
+    judgeCost(own, name === 'appendPwrite');
+    judgeAwaited(own, lowest, of('hop'), of('handed'));
+    judgeRates(own);
+  }
+  for (const name of ['appendSyncPwrite', 'appendSyncMmap'] as const) {
+    const own = of(name);
+    if (own === undefined) continue;
+    judgeCost(own, name === 'appendSyncPwrite');
+    judgeBlocking(own, lowest);
+    if (rival !== undefined) judgeRivalInRust(own, rival);
+  }
+}
+
+async function append(directory: string, image: Image | undefined): Promise<void> {
+  const found = await open(directory);
+  const logs = Object.values(found);
+  const measured = await measure(logs, image);
+  const of = (name: Name): Measured | undefined => {
+    const log = found[name];
+    return log && measured(log);
+  };
+  const [hopping, lowest] = [of('hop'), of('floor') ?? of('floorInJavaScript')];
+  for (const log of logs) await log.close();
+  if (lowest === undefined) throw new Error('there is no floor to compare with');
+  const bulky = (Object.keys(found) as Name[]).filter((name) => found[name]?.bulk !== undefined);
+  const intoNew = await bulkIntoNew(
+    bulky.map((name) => MAKERS[name]),
+    directory,
+  );
+  const roundsOfNew = new Map(
+    bulky.map((name, index) => [found[name] as Log, intoNew[index] ?? []]),
+  );
+  print(
+    logs.filter((log) => log !== found.hop).map((log) => measured(log)),
+    lowest,
+    roundsOfNew,
+  );
+  if (hopping !== undefined) {
+    const [alone, once] = [lowest, hopping].map((one) => median(one.single.flat()) * 1000);
+    const both = number((alone ?? 0) + (once ?? 0));
+    note(`${hopping.log.name}: ${number(once ?? 0)} us; with the floor ${both} us`);
+  }
+  judge(of, lowest);
 }
 
 /** Appends, and what they cost the device. */
 export async function wal(directory: string): Promise<void> {
-  if (!peerIsBuilt()) {
-    leftOut('wal', NOT_BUILT);
-    return;
-  }
   await onImage(directory, append);
-}
-
-/** Opening what lies in sealed segments, after a clean close. */
-export async function walOpen(directory: string): Promise<void> {
-  if (!peerIsBuilt()) {
-    leftOut('wal-open', NOT_BUILT);
-    return;
-  }
-  const makers = Object.entries(OPENERS).flatMap(([name, make]) =>
-    Object.entries(OPENED).map(([size, bytes]) => {
-      const where = path.join(directory, `${name}, ${size}`);
-      return [`${name}, ${size}`, async () => ({ size, log: await make(where, bytes) })] as const;
-    }),
-  );
-  const subjects = await present(Object.fromEntries(makers), directory);
-  const rounds = await alternate(
-    subjects.map(
-      ({ log }) =>
-        () =>
-          log.open(1),
-    ),
-    20,
-  );
-  table(
-    'wal-open: segments of 16 MiB, closed before',
-    ['', 'p50 ms', 'p99 ms', 'peak MiB of memory'],
-    subjects.map(({ size, log }, index) => [
-      `${log.name}, ${size}`,
-      ...latency(rounds[index] ?? []),
-      number(log.peakMemory() / 2 ** 20),
-    ]),
-  );
-  for (const { log } of subjects) await log.close();
 }

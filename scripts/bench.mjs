@@ -36,7 +36,7 @@ function ensureLogPeer() {
   const manifest = ['--manifest-path', 'bench/wal-peer/Cargo.toml'];
   const args = ['build', '--release', '--locked', '--quiet', ...manifest];
   if (!run('cargo', [...args, '--target-dir', 'target/wal-peer'])) {
-    say('it could not be built (it needs Rust 1.95), see above; the benches of logs are left out');
+    say('it could not be built (it needs Rust 1.95), see above; what is in Rust is left out');
   }
 }
 

@@ -13,6 +13,8 @@
 //! - bulk: one append of all records: one sync, and one more where a segment ends. The records are
 //!   in its channel before the clock starts; passing them on while the writer takes them was never
 //!   faster.
+//! - purge: everything but the last record, as its own `RaftLogStorage::purge` asks for it. Files of
+//!   segments are unlinked; it uses none again.
 //! - open: after a clean close, when it believes its headers and checks no record.
 
 use std::io::{self, Cursor};
@@ -131,6 +133,18 @@ impl Subject for Log {
 
     fn bulk(&mut self, size: usize) -> Result<Duration> {
         self.batch(size, RECORD_BYTES)
+    }
+
+    fn purge(&mut self) -> Result<Duration> {
+        let store = self.store.as_ref().ok_or("the log is closed")?;
+        let (ack, done) = oneshot::channel();
+        // What Raft knows the last one by: kept as it is, and asked for by nobody here.
+        let last_log = Some(self.last.to_le_bytes().to_vec());
+        let remove = Action::Remove { from: 0, until: self.last, last_log, ack };
+        timed(|| {
+            store.writer.send(remove).map_err(|_| "the writer of the log has ended")?;
+            Ok(done.blocking_recv()??)
+        })
     }
 }
 

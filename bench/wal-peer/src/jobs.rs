@@ -5,6 +5,7 @@
 //! single COUNT          one append after the other, each awaited; the time of each
 //! together COUNT SIZE   SIZE appends at once, each with an answer of its own; the time of each lot
 //! bulk COUNT SIZE       SIZE records in one go, one answer for all; the time of each lot
+//! purge COUNT           gives up all that is there, for good; the time of each
 //! open COUNT            opens; the time of each
 //! ANSWER = {"subject":..,"job":..,"p50_us":..,"p99_us":..,"mean_us":..,"took_us":[..]}
 //! ```
@@ -35,6 +36,11 @@ pub(crate) trait Subject {
         Err("this subject knows one at a time".into())
     }
 
+    /// Gives up all that was appended.
+    fn purge(&mut self) -> Result<Duration> {
+        Err("this subject gives nothing up".into())
+    }
+
     /// Opens what is there, and closes it outside of the time.
     fn open(&mut self) -> Result<Duration> {
         Err("this subject opens nothing".into())
@@ -58,6 +64,7 @@ fn perform(subject: &mut impl Subject, job: &str) -> Result<Vec<Duration>> {
     (0..count.parse::<usize>()?)
         .map(|_| match (kind, size) {
             ("single", 0) => subject.single(),
+            ("purge", 0) => subject.purge(),
             ("open", 0) => subject.open(),
             ("together", 1..) => subject.together(size),
             ("bulk", 1..) => subject.bulk(size),

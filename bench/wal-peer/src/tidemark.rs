@@ -3,7 +3,8 @@
 //! - single: one call that blocks until the record is on the medium.
 //! - together: all are handed over, as a program does in one go, and then awaited; each has an
 //!   answer of its own.
-//! - bulk: lists of 1,024 records, handed over in one go.
+//! - bulk: lists of 1,024 records, handed over in one go. They are made before the clock starts.
+//! - purge: everything; the files of its segments are used again.
 //! - open: after a clean close.
 
 use std::path::PathBuf;
@@ -11,7 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use tidemark_core::group_commit::{Enqueued, Settled, Sink};
-use tidemark_core::wal::{Io, Records, Wal, WalOp, WalOptions, WalOutcome, WalRegistry};
+use tidemark_core::wal::{
+    Io, Records, Visibility, Wal, WalOp, WalOptions, WalOutcome, WalRegistry,
+};
 use tidemark_core::{RealStorage, Storage};
 
 use crate::jobs::{Subject, timed};
@@ -95,6 +98,11 @@ impl Subject for Log {
         let list = |count| (0..count).map(|_| [0x5a; RECORD_BYTES]).collect::<Records>();
         let counts = (0..size).step_by(LIST).map(|start| LIST.min(size - start));
         self.commit(counts.map(|count| WalOp::append_all(list(count))).collect())
+    }
+
+    fn purge(&mut self) -> Result<Duration> {
+        let before = self.wal.last_lsn(Visibility::Durable)? + 1;
+        timed(|| Ok(self.wal.call(&WalOp::Purge { before }).map(drop)?))
     }
 }
 
