@@ -2,6 +2,18 @@
 //!
 //! An operation lasts from its `try` line to its answer, or to the death of its writer: then it
 //! may have been done, or not. A look lasts from its `look` line to its `seen` line.
+//!
+//! ```text
+//! try <writer> <op> put <key> <sequence>      about to ask
+//! try <writer> <op> delete <key>
+//! ok <writer> <op> applied                    heard
+//! ok <writer> <op> superseded <sequence> <event id>
+//! ok <writer> <op> deleted | absent
+//! err <writer> <op> <what>
+//! at <writer> <phase>                         stopped where it is to be killed
+//! dead <writer>                               killed and waited for (by the observer)
+//! look <n>, seen <n>                          around a look at the file (by the observer)
+//! ```
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -2,8 +2,9 @@
 //! a commit, and what they were told is held against what is found. Section by section:
 //!
 //! - `writer`: a process that puts and deletes; `plan`: what it does, and when it dies
-//! - `phase`: where in a commit it was killed; `journal`: the pipe into which all tell
+//! - `phase`: where in a commit it was killed
 //! - `observer`: a round: starts, kills; `look`: what is on disk; `tally`: what was hit
+//! - `kill_support`: what all kill tests share, the pipe into which all tell among it
 //! - `history`, `verdict`: what must be so; `verdict_tests` hold the judge to that
 //!
 //! This program is its own writer, so that it has its own `main`: with the argument `--writer` it
@@ -13,7 +14,8 @@
 #[cfg(test)]
 mod history;
 #[cfg(test)]
-mod journal;
+#[path = "../kill_support/mod.rs"]
+mod kill_support;
 #[cfg(test)]
 mod look;
 #[cfg(test)]
@@ -41,6 +43,6 @@ fn main() -> std::process::ExitCode {
     match args.split_first() {
         // Not a bare word: that would be a filter of tests.
         Some((role, orders)) if role == "--writer" => writer::start(orders),
-        _ => tests::run(&args),
+        _ => kill_support::run(tests::TESTS, &args),
     }
 }

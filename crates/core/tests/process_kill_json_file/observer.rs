@@ -16,10 +16,10 @@ use tidemark_core::atomic_write::{AtomicWriteOptions, write_file_atomic};
 use tidemark_core::checkpoint::{Bug, Checkpoint, JsonFileOptions, Op, Store};
 
 use super::history::{Asked, Content, Heard, History, Value};
-use super::journal::Journal;
+use super::kill_support::{Journal, Phased, Random, SIGKILL};
 use super::look::{decode, nothing_is_left};
 use super::phase::{Aim, Phase};
-use super::plan::{Deck, End, Life, Random, WRITERS, lives, only_grows};
+use super::plan::{Deck, End, Life, WRITERS, lives, only_grows};
 use super::support::{Process, Scratch, real};
 use super::tally::Tally;
 use super::verdict::{Kind, Violation, judge};
@@ -27,7 +27,6 @@ use super::writer::{Orders, answer, resume_key};
 
 /// Only a hang takes so long.
 const HANG: Duration = Duration::from_secs(180);
-const SIGKILL: i32 = 9;
 /// Lines after which a writer that has not come to where it is aimed at is killed anyway.
 const LINES_MAX: u64 = 600;
 /// Lines of a writer after which the observer looks at the file, besides after each death.
@@ -188,7 +187,7 @@ impl Round {
     fn start(&mut self, writer: usize, step: u64) {
         let note = self.scratch.path(&format!("note.{writer}"));
         // Who dies before it notes anything has not begun.
-        std::fs::write(&note, [Phase::Idle as u8]).expect("it can be written");
+        std::fs::write(&note, [Phase::Idle.byte()]).expect("it can be written");
         let (state, bug) = (self.state(), self.bug);
         let seat = &mut self.seats[writer];
         let Life { seed, end } = seat.lives.pop_front().expect("there is another life");

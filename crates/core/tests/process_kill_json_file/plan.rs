@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::kill_support::{Phased, Random};
 use super::phase::{Aim, Phase};
 
 /// Writers in a round.
@@ -10,36 +11,6 @@ pub(crate) const WRITERS: usize = 4;
 const DEATHS: usize = 16;
 /// How many of them are aimed at a phase. With those at the end, half of all deaths are random.
 const AIMED: usize = 10;
-
-/// Numbers from a seed (`SplitMix64`).
-#[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// From 1 to `most`.
-    pub(crate) fn up_to(&mut self, most: u64) -> u64 {
-        self.next() % most + 1
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            let other = usize::try_from(self.next() % (last as u64 + 1)).expect("an index");
-            items.swap(last, other);
-        }
-    }
-}
 
 /// How a writer's life ends.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::kill_support::Phased;
 use super::phase::Phase;
 use super::plan::WRITERS;
 
@@ -67,7 +68,7 @@ impl Tally {
     pub(crate) fn assert_thorough(&self, kills: usize) {
         assert!(self.kills() >= kills, "only {} kills", self.kills());
         assert!(10 * self.holding >= self.kills(), "too few held the lock\n{self}");
-        for (phase, hits) in Phase::ALL.into_iter().zip(self.hits) {
+        for (phase, hits) in Phase::ALL.iter().copied().zip(self.hits) {
             assert!(hits.random + hits.aimed > 0, "nobody was killed {phase:?}\n{self}");
         }
     }
@@ -88,7 +89,7 @@ impl fmt::Display for Tally {
         let (rounds, missed) = (self.rounds, self.missed);
         writeln!(f, "kill-fuzz: {rounds} rounds of {WRITERS} writers, {}", self.line())?;
         writeln!(f, "  killed when    random  aimed")?;
-        for (phase, hits) in Phase::ALL.into_iter().zip(self.hits) {
+        for (phase, hits) in Phase::ALL.iter().copied().zip(self.hits) {
             writeln!(f, "  {:<12}{:>9}{:>7}", phase.name(), hits.random, hits.aimed)?;
         }
         write!(f, "  {} of {} held the lock", self.holding, self.kills())?;

@@ -1,15 +1,8 @@
-//! The tests, and what cargo expects of a program that runs them.
+//! The tests.
 
-use std::io::Write;
-use std::panic::catch_unwind;
-use std::process::ExitCode;
-use std::time::Duration;
-
-use tidemark_core::{RealStorage, Storage};
-
+use super::kill_support::{Test, say, torture};
 use super::look;
 use super::observer::round;
-use super::plan::Random;
 use super::tally::Tally;
 use super::verdict_tests;
 
@@ -17,9 +10,7 @@ use super::verdict_tests;
 const ROUNDS: usize = 6;
 const KILLS_MIN: usize = 40 * ROUNDS;
 
-type Test = (&'static str, fn());
-
-const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("a_history_that_keeps_the_promise_is_acquitted", verdict_tests::clean),
     ("a_lost_put_is_convicted", verdict_tests::lost),
     ("a_put_that_applied_over_more_is_convicted", verdict_tests::applied_over_more),
@@ -41,79 +32,15 @@ const TESTS: &[Test] = &[
     ("in_place_is_caught_by_kills", planted::in_place),
 ];
 
-/// Options of cargo's own test programs that take a value.
-const WITH_VALUE: &[&str] =
-    &["--test-threads", "--skip", "--format", "--color", "--logfile", "--shuffle-seed", "-Z"];
-
-/// Runs the tests whose names hold a filter, if there is one, and sums up as cargo's own do.
-pub(crate) fn run(args: &[String]) -> ExitCode {
-    let mut filters = Vec::new();
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        if WITH_VALUE.contains(&arg.as_str()) {
-            args.next();
-        } else if arg == "--list" {
-            for (name, _) in TESTS {
-                say(&format!("{name}: test"));
-            }
-            return ExitCode::SUCCESS;
-        } else if !arg.starts_with('-') {
-            filters.push(arg);
-        }
-    }
-    let wanted = |(name, _): &&Test| {
-        filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
-    };
-    let wanted: Vec<&Test> = TESTS.iter().filter(wanted).collect();
-    say(&format!("\nrunning {} tests", wanted.len()));
-    let began = RealStorage.monotonic();
-    let mut passed = 0;
-    for (name, test) in &wanted {
-        let ok = catch_unwind(test).is_ok();
-        passed += usize::from(ok);
-        say(&format!("test {name} ... {}", if ok { "ok" } else { "FAILED" }));
-    }
-    let failed = wanted.len() - passed;
-    let filtered_out = TESTS.len() - wanted.len();
-    let took = RealStorage.monotonic().saturating_sub(began).as_secs_f64();
-    say(&format!(
-        "\ntest result: {}. {passed} passed; {failed} failed; 0 ignored; 0 measured; \
-         {filtered_out} filtered out; finished in {took:.2}s\n",
-        if failed == 0 { "ok" } else { "FAILED" }
-    ));
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn say(line: &str) {
-    writeln!(std::io::stdout(), "{line}").expect("somebody listens");
-}
-
-/// `SEED`, or another one each time.
-fn first_seed() -> u64 {
-    let given = std::env::var("SEED").ok();
-    given.map_or_else(
-        || Random::new(u64::try_from(RealStorage.unix_time().as_nanos()).unwrap_or(0)).next() >> 20,
-        |seed| seed.parse().expect("SEED is a number"),
-    )
-}
-
 /// JF-1 to JF-4, JF-6: what was acknowledged is found, nothing goes backward, nothing vanishes
 /// that nobody deleted, and nothing is left behind, whenever and wherever writers are killed.
 fn what_killed_writers_were_told_is_found() {
-    let minutes = std::env::var("TIDEMARK_TORTURE_MINUTES").ok();
-    let minutes: Option<f64> = minutes.map(|text| text.parse().expect("a number of minutes"));
-    let until = RealStorage.monotonic() + Duration::from_secs_f64(minutes.unwrap_or(0.0) * 60.0);
-    let seed = first_seed();
-    say(&format!("kill-fuzz: SEED={seed}"));
     let mut all = Tally::default();
-    while all.rounds < ROUNDS || RealStorage.monotonic() < until {
-        let seed = seed + all.rounds as u64;
+    torture("kill-fuzz", ROUNDS, |seed| {
         let tally = round(seed, None).unwrap_or_else(|conviction| panic!("{conviction}"));
-        if minutes.is_some() {
-            say(&format!("round {} (SEED={seed}): {}", all.rounds + 1, tally.line()));
-        }
         all.add(&tally);
-    }
+        tally.line()
+    });
     say(&all.to_string());
     all.assert_thorough(KILLS_MIN);
 }
@@ -126,7 +53,7 @@ mod planted {
 
     use tidemark_core::checkpoint::Bug;
 
-    use super::first_seed;
+    use crate::kill_support::first_seed;
     use crate::observer::round;
     use crate::verdict::Kind;
 

@@ -15,9 +15,9 @@ use tidemark_core::checkpoint::{
 use tidemark_core::group_commit::{Enqueued, Settled, Sink, Ticket};
 use tidemark_core::{Error, Result, Storage};
 
-use super::journal::Journal;
+use super::kill_support::{Journal, Phased, Random};
 use super::phase::{Aim, Phase, Phases};
-use super::plan::{Random, Wish, Work};
+use super::plan::{Wish, Work};
 use super::support::{Hooked, Process};
 
 /// Operations that a writer has under way at once, so that groups form.
@@ -139,7 +139,7 @@ struct Teller {
 
 impl Sink<Outcome> for Teller {
     fn deliver(&self, settled: Vec<Settled<Outcome>>) {
-        self.phases.rest();
+        self.phases.rest_after(Phase::Releasing);
         for Settled { ticket, result } in settled {
             let writer = self.journal.writer;
             let line = match result {

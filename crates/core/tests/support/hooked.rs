@@ -1,4 +1,5 @@
-//! Storage with a hook before each call: it may fail the call or hold it up.
+//! Storage with a hook before each call: it may fail the call or hold it up, or cut
+//! a write short.
 
 use std::ffi::OsString;
 use std::fmt::{self, Debug};
@@ -9,13 +10,31 @@ use std::time::Duration;
 use tidemark_core::{LockMode, RealStorage, Storage};
 use tidemark_storage::{File, FileSystem, Map, Open, OsError, Result, Site, Stat};
 
-type Hook = Arc<dyn Fn(Site) -> Option<i32> + Send + Sync>;
+/// Who watches the calls of a storage.
+pub(crate) trait Watch: Send + Sync {
+    /// A call is about to be made; an errno fails it instead.
+    fn before(&self, site: Site) -> Option<i32>;
 
-/// Storage whose calls are announced by their site; an errno fails the call instead.
+    /// How much is written of these bytes before [`Watch::torn`] is called; nothing for all.
+    fn tear(&self, _site: Site, _bytes: &[u8]) -> Option<usize> {
+        None
+    }
+
+    /// A part was written: the rest follows if this returns.
+    fn torn(&self, _site: Site) {}
+}
+
+impl<F: Fn(Site) -> Option<i32> + Send + Sync> Watch for F {
+    fn before(&self, site: Site) -> Option<i32> {
+        self(site)
+    }
+}
+
+/// Storage whose calls are announced by their site.
 #[derive(Clone)]
 pub(crate) struct Hooked {
     storage: Arc<dyn Storage>,
-    hook: Hook,
+    watch: Arc<dyn Watch>,
 }
 
 impl Hooked {
@@ -23,18 +42,22 @@ impl Hooked {
     pub(crate) fn storage(
         hook: impl Fn(Site) -> Option<i32> + Send + Sync + 'static,
     ) -> Arc<dyn Storage> {
-        Self::over(Arc::new(RealStorage), hook)
+        Self::watched(Arc::new(hook))
     }
 
     pub(crate) fn over(
         storage: Arc<dyn Storage>,
         hook: impl Fn(Site) -> Option<i32> + Send + Sync + 'static,
     ) -> Arc<dyn Storage> {
-        Arc::new(Self { storage, hook: Arc::new(hook) })
+        Arc::new(Self { storage, watch: Arc::new(hook) })
+    }
+
+    pub(crate) fn watched(watch: Arc<dyn Watch>) -> Arc<dyn Storage> {
+        Arc::new(Self { storage: Arc::new(RealStorage), watch })
     }
 
     fn ask(&self, site: Site) -> Result<()> {
-        (self.hook)(site).map_or(Ok(()), |errno| Err(OsError::new(errno, "hooked")))
+        self.watch.before(site).map_or(Ok(()), |errno| Err(OsError::new(errno, "hooked")))
     }
 }
 
@@ -122,7 +145,12 @@ impl File for HookedFile {
     }
 
     fn write_at(&self, site: Site, from: &[u8], offset: u64) -> Result<usize> {
-        self.hooked.ask(site).and_then(|()| self.file.write_at(site, from, offset))
+        self.hooked.ask(site)?;
+        if let Some(part) = self.hooked.watch.tear(site, from) {
+            self.file.write_all(site, &from[..part], offset)?;
+            self.hooked.watch.torn(site);
+        }
+        self.file.write_at(site, from, offset)
     }
 
     fn set_len(&self, site: Site, size_bytes: u64) -> Result<()> {
@@ -174,6 +202,53 @@ impl File for HookedFile {
     }
 
     fn map(&self, site: Site, size_bytes: usize) -> Result<Box<dyn Map>> {
-        self.hooked.ask(site).and_then(|()| self.file.map(site, size_bytes))
+        self.hooked.ask(site)?;
+        let map = self.file.map(site, size_bytes)?;
+        Ok(Box::new(HookedMap { map, hooked: self.hooked.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct HookedMap {
+    map: Box<dyn Map>,
+    hooked: Hooked,
+}
+
+impl Map for HookedMap {
+    fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    fn load(&self, site: Site, offset: usize) -> Result<u64> {
+        self.hooked.ask(site).and_then(|()| self.map.load(site, offset))
+    }
+
+    fn store(&self, site: Site, offset: usize, word: u64) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.map.store(site, offset, word))
+    }
+
+    fn read(&self, site: Site, offset: usize, into: &mut [u8]) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.map.read(site, offset, into))
+    }
+
+    fn write(&self, site: Site, offset: usize, from: &[u8]) -> Result<()> {
+        self.hooked.ask(site)?;
+        if let Some(part) = self.hooked.watch.tear(site, from) {
+            self.map.write(site, offset, &from[..part])?;
+            self.hooked.watch.torn(site);
+        }
+        self.map.write(site, offset, from)
+    }
+
+    fn wait(&self, site: Site, offset: usize, seen: u64, timeout: Duration) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.map.wait(site, offset, seen, timeout))
+    }
+
+    fn wake(&self, site: Site, offset: usize) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.map.wake(site, offset))
+    }
+
+    fn sync(&self, site: Site) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.map.sync(site))
     }
 }

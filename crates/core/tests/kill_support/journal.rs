@@ -1,20 +1,8 @@
-//! The pipe into which all writers and the observer tell what happens, one line each.
+//! The pipe into which all processes and the observer tell what happens, one line each.
 //!
 //! A line goes out with one `write` of less than `PIPE_BUF` bytes: the kernel takes it as a whole
 //! or not at all, also from a process that is killed, and puts the lines of all processes in one
 //! order. What is told before an operation begins and after it ended encloses it.
-//!
-//! ```text
-//! try <writer> <op> put <key> <sequence>      about to ask
-//! try <writer> <op> delete <key>
-//! ok <writer> <op> applied                    heard
-//! ok <writer> <op> superseded <sequence> <event id>
-//! ok <writer> <op> deleted | absent
-//! err <writer> <op> <what>
-//! at <writer> <phase>                         stopped where it is to be killed
-//! dead <writer>                               killed and waited for (by the observer)
-//! look <n>, seen <n>                          around a look at the file (by the observer)
-//! ```
 
 use std::fs::File;
 use std::io::{self, Write};
