@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tidemark_storage::{File, Storage};
 
+use super::bug::Bug;
 use super::index::{LogIndex, SegmentIndex};
 use super::metrics::WalMetrics;
 use super::op::{HardState, Records, SyncOverride, WalOp, WalOutcome};
@@ -47,7 +48,7 @@ struct Batch {
 }
 
 /// An operation whose result waits for the write or for the sync.
-struct Waiting {
+pub(super) struct Waiting {
     receipt: Receipt<WalOutcome>,
     outcome: WalOutcome,
     until: Until,
@@ -88,6 +89,7 @@ pub struct WalEngine {
     full: bool,
     /// The log's lock.
     _directory: Box<dyn File>,
+    pub(super) bug: Option<Bug>,
 }
 
 /// What an engine is made of, beside the log as it was found.
@@ -128,6 +130,7 @@ impl WalEngine {
             removal: None,
             full: false,
             _directory: parts.directory,
+            bug: None,
         }
     }
 
@@ -236,7 +239,9 @@ impl WalEngine {
 
     /// Stages a frame without records.
     fn stage_change(&mut self, kind: u8, number: u64, change: Change) {
-        self.writer.stage(kind, 0, number, []);
+        if !self.forgets(kind) {
+            self.writer.stage(kind, 0, number, []);
+        }
         // Checked by the caller.
         let _applied = self.state.advance(change);
         self.index.apply(change, 0, self.state.next);
@@ -318,6 +323,7 @@ impl WalEngine {
     /// Syncs what is written, if anything is not, and tells readers.
     fn sync(&mut self) -> Result<()> {
         if self.writer.synced() < self.writer.written() {
+            self.publish_early();
             let began = self.storage.monotonic();
             self.writer.sync().map_err(|error| self.give_up(&error))?;
             let took = self.storage.monotonic().saturating_sub(began);
@@ -375,6 +381,7 @@ impl WalEngine {
     fn finish_group(&mut self, waiting: Vec<Waiting>, outbox: &mut Outbox<WalOutcome>) {
         let asked = |until: Until| waiting.iter().any(|waiting| waiting.until == until);
         let at_once = asked(Until::Durable) || asked(Until::WrittenThenSync);
+        let waiting = self.honest(waiting, outbox);
         let mut done = self.poison.check().and_then(|()| self.write());
         let (durable, written): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|waiting| waiting.until == Until::Durable);
@@ -396,7 +403,7 @@ impl WalEngine {
     }
 }
 
-fn settle(waiting: Vec<Waiting>, done: &Result<()>, outbox: &mut Outbox<WalOutcome>) {
+pub(super) fn settle(waiting: Vec<Waiting>, done: &Result<()>, outbox: &mut Outbox<WalOutcome>) {
     for Waiting { receipt, outcome, .. } in waiting {
         outbox.settle(
             receipt,

@@ -18,6 +18,7 @@
 //! Not promised: more than one writing process; what a file system does with syncs that it does
 //! not do.
 
+mod bug;
 mod cuts;
 mod engine;
 mod follower;
@@ -38,6 +39,7 @@ mod state;
 mod take_over;
 mod view;
 
+pub use self::bug::Bug;
 pub use self::engine::WalEngine;
 pub use self::follower::Follower;
 pub use self::handle::{SEGMENT_BYTES_RANGE, Wal, WalRecovery};

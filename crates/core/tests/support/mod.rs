@@ -7,7 +7,7 @@ mod hooked;
 mod outside;
 mod post;
 
-pub(crate) use hooked::Hooked;
+pub(crate) use hooked::{Hooked, Watch};
 pub(crate) use outside::{Hold, Scratch, again_in_a_process_of_its_own, inode, waiters};
 pub(crate) use post::{Mailbox, Watcher};
 
