@@ -4,16 +4,15 @@
 //
 // The harnesses of both languages, and the one beside other implementations, run one after another
 // and share the time; without a choice all three. SEED= begins with that seed. What is wrong ends
-// it at once, with the seed of that round; the state file and the journal of the round are kept.
+// it at once, with the seed of that round; the store and the journal of the round are kept.
 import process from 'node:process';
 import { SetupError, main, run, say } from './lib/project.mjs';
 import { ensureAddon, ensureModules } from './setup.mjs';
 import { ensurePeers } from './test.mjs';
 
-const RUST = [
-  ...['test', '--package', 'tidemark-core', '--features', 'planted-bugs'],
-  ...['--test', 'process_kill_json_file', '--', 'told'],
-];
+const RUST = ['test', '--package', 'tidemark-core', '--features', 'planted-bugs'];
+/** Those of one language share its time. */
+const RUST_TESTS = ['process_kill_json_file', 'process_kill_wal'];
 const PROGRAM = ['--import=tsx', '--no-warnings', 'interop/torture.ts'];
 
 /** @typedef {'rust' | 'node' | 'interop'} Harness */
@@ -27,9 +26,10 @@ const HARNESSES = ['rust', 'node', 'interop'];
  */
 function torture(harness, minutes) {
   say(`${harness}, for ${minutes.toFixed(1)} minutes`);
+  const each = { TIDEMARK_TORTURE_MINUTES: String(minutes / RUST_TESTS.length) };
   const held =
     harness === 'rust'
-      ? run('cargo', RUST, { TIDEMARK_TORTURE_MINUTES: String(minutes) })
+      ? RUST_TESTS.every((test) => run('cargo', [...RUST, '--test', test, '--', 'told'], each))
       : run(process.execPath, [...PROGRAM, harness, String(minutes)]);
   if (!held) throw new SetupError(`${harness}: something was lost, see above`);
 }

@@ -113,7 +113,7 @@ struct Session {
     /// The last operation that is known to have written some of it, and where that ended.
     op: u64,
     last: u64,
-    /// Whether a writer has died since it began.
+    /// Whether a writer has died since it began, or none lived then.
     outlived_a_writer: bool,
 }
 
@@ -183,7 +183,9 @@ impl History {
             }
             "closed" => return self.closed().map(|()| Heard::Closed),
             "again" => {
-                self.session = Session { next: Some(number(2)), ..Session::default() };
+                let outlived_a_writer = !self.is_open;
+                let next = Some(number(2));
+                self.session = Session { next, outlived_a_writer, ..Session::default() };
                 return Ok(Heard::Nothing);
             }
             "saw" => {

@@ -3,7 +3,7 @@
 use super::kill_support::Random;
 use super::model::Tag;
 
-/// Operation (8), index in its batch (4), size (4).
+/// Operation (8), index in its batch (4), a check over these and the size (4).
 const HEAD_BYTES: usize = 16;
 /// What a hard state has for an index.
 const HARD_STATE: u32 = u32::MAX;
@@ -17,8 +17,11 @@ pub(crate) fn record(op: u64, index: u32, size_bytes: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(size_bytes + 8);
     bytes.extend_from_slice(&op.to_le_bytes());
     bytes.extend_from_slice(&index.to_le_bytes());
-    bytes.extend_from_slice(&size.to_le_bytes());
-    let mut random = Random::new(op ^ u64::from(index) << 40 ^ u64::from(size) << 20);
+    let mut random = Random::new(op);
+    random = Random::new(random.next() ^ u64::from(index));
+    random = Random::new(random.next() ^ u64::from(size));
+    let check: [u8; 8] = random.next().to_le_bytes();
+    bytes.extend_from_slice(&check[..4]);
     while bytes.len() < size_bytes {
         // No zeros: what was not written is not taken for what was.
         bytes.extend_from_slice(&(random.next() | 0x0101_0101_0101_0101).to_le_bytes());
