@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tidemark_core::wal::{Entries, HardState, Visibility, Wal, WalOptions, WalRegistry};
-use tidemark_core::{Error, Result};
+use tidemark_core::{Error, ErrorKind, Result};
 
 use super::history::{Kind, Violation};
 use super::model::{State, Tag};
@@ -17,7 +17,11 @@ const READ_BYTES: usize = 4096;
 pub(crate) fn look(log: &Path, options: WalOptions) -> Result<State, Violation> {
     let registry = WalRegistry::default();
     let options = WalOptions { read_only: true, ..options };
-    let failed = |error: Error| Violation::new(Kind::Failed, format!("the observer: {error:?}"));
+    let failed = |error: Error| {
+        let damaged = error.kind() == ErrorKind::Corrupt;
+        let kind = if damaged { Kind::Unreadable } else { Kind::Failed };
+        Violation::new(kind, format!("the observer: {error:?}"))
+    };
     let wal = Wal::open(&registry, &real(), log, options).map_err(failed)?;
     let seen = state_of(&wal, Visibility::Durable);
     wal.close_blocking();

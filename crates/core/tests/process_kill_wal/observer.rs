@@ -27,6 +27,10 @@ use super::writer::{Orders, WRITER};
 const HANG: Duration = Duration::from_secs(180);
 /// Lines after which a writer that has not come to where it is aimed at is killed anyway.
 const LINES_MAX: u64 = 400;
+/// The same where it would have come while it opened the log.
+const LINES_AFTER_RECOVERY_MAX: u64 = 30;
+/// Aims of a round that are tried again when they were missed: another death came before.
+const RETRIES_MAX: usize = 4;
 /// Writers that a reader outlives before it is killed as well.
 const WRITERS_PER_READER: usize = 9;
 
@@ -166,13 +170,19 @@ impl Round {
         self.lines_of_life += 1;
         let (lines, spins) = match self.end {
             Some(End::Random { lines, spins }) => (lines, spins),
+            Some(End::Aimed(aim)) if aim.phase.is_of_a_recovery() => (LINES_AFTER_RECOVERY_MAX, 0),
             Some(End::Aimed(_)) => (LINES_MAX, 0),
             Some(End::Closes { .. }) | None => (u64::MAX, 0),
         };
         if self.lines_of_life < lines || self.writer.is_none() {
             return Ok(());
         }
-        self.tally.missed += usize::from(matches!(self.end, Some(End::Aimed(_))));
+        if let Some(End::Aimed(aim)) = self.end {
+            self.tally.missed += 1;
+            if self.tally.missed <= RETRIES_MAX && aim.phase != Phase::Quarantine {
+                self.ends.push_front(End::Aimed(Aim { passing: 1, ..aim }));
+            }
+        }
         for _ in 0..spins {
             std::hint::spin_loop();
         }

@@ -9,7 +9,7 @@ use super::model::{Asked, State};
 use super::phase::{Aim, Phase};
 
 /// Lives of writers in a round, besides those that a torn write calls for.
-pub(crate) const LIVES: usize = 24;
+pub(crate) const LIVES: usize = 20;
 /// Entries after which a writer purges for certain.
 const ENTRIES_MAX: usize = 90;
 /// The largest record: a batch of these fits in the smallest segment.

@@ -84,6 +84,7 @@ mod planted {
     /// C7: a truncate is on the medium when it is reported. Without it, entries are back, or what
     /// follows them does not continue the log.
     pub(super) fn forget_truncate() {
-        convicts(Bug::ForgetTruncate, &[Kind::Lost, Kind::Resurrected, Kind::Unreadable]);
+        let any = [Kind::Lost, Kind::Resurrected, Kind::Torn, Kind::Unreadable];
+        convicts(Bug::ForgetTruncate, &any);
     }
 }
