@@ -169,6 +169,13 @@ impl Error {
         self
     }
 
+    /// Says that what was asked for was certainly not done, whatever else may have been.
+    #[must_use]
+    pub(crate) fn definite(mut self) -> Self {
+        self.context.indeterminate = false;
+        self
+    }
+
     /// The kind.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {

@@ -112,7 +112,19 @@ impl RealDirectory {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        storage.sync_dir(Site::DirectoryMake, parent).map_err(failed)
+        storage.sync_dir(Site::DirectoryMake, parent).map_err(|os| {
+            // The next sync would succeed and prove nothing: the name has to be made again.
+            let _still_there = storage.remove_dir(Site::DirectoryMake, path);
+            failed(os)
+        })
+    }
+
+    /// Brings the name of the directory to the medium, whoever made it.
+    pub(crate) fn sync_name(&self, storage: &dyn Storage) -> Result<()> {
+        let Some(parent) = self.path.parent() else { return Ok(()) };
+        storage
+            .sync_dir(Site::DirectoryMake, parent)
+            .map_err(|os| Error::os("sync the directory of", &self.path, os))
     }
 }
 

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_storage::{File, Storage};
+use tidemark_storage::{File, Site, Storage};
 
 use super::bug::Bug;
 use super::index::{LogIndex, SegmentIndex};
@@ -88,7 +88,7 @@ pub struct WalEngine {
     /// Whether the next segment could not be had, and that was told.
     full: bool,
     /// The log's lock.
-    _directory: Box<dyn File>,
+    directory: Box<dyn File>,
     pub(super) bug: Option<Bug>,
 }
 
@@ -129,7 +129,7 @@ impl WalEngine {
             unsynced_since: None,
             removal: None,
             full: false,
-            _directory: parts.directory,
+            directory: parts.directory,
             bug: None,
         }
     }
@@ -286,6 +286,8 @@ impl WalEngine {
         let next = match self.preparation.take(active) {
             Ok(next) => next,
             Err(error) => {
+                // E-4: a file may have got its name or not; of the operation there is nothing.
+                let error = error.definite();
                 if !std::mem::replace(&mut self.full, true) && error.kind() == ErrorKind::NoSpace {
                     self.events.emit(&Event::NoSpace { error: error.clone() });
                 }
@@ -488,6 +490,9 @@ impl Engine for WalEngine {
         }
         self.preparation.finish();
         self.view.end(Error::closed());
+        // Not left to the end of the descriptors, which a process just being started may share.
+        self.publication.unlock();
+        let _it_ends_with_the_descriptor = self.directory.unlock(Site::LockRelease);
     }
 }
 

@@ -12,7 +12,7 @@ use super::metrics::WalMetrics;
 use super::op::{Entries, HardState};
 use super::options::{RecoveryMode, Visibility, WalOptions};
 use super::preparation::Preparation;
-use super::publication::{self, Publication};
+use super::publication::{Publication, is_new};
 use super::read_only::Trailer;
 use super::reader::Reader;
 use super::replay::Found;
@@ -249,7 +249,10 @@ impl WalParts {
         let (durability, file_system) =
             path::durability(storage.as_ref(), &real.path, options.allow_network_fs)?;
         let directory = lock(storage.as_ref(), &real.path)?;
-        check_not_lost(storage.as_ref(), &real.path)?;
+        if is_new(storage.as_ref(), &real.path)? {
+            // Whoever made the directory may have ended before its name was durable.
+            real.sync_name(storage.as_ref())?;
+        }
         let log_options = log_options(options, &file_system);
         let mut found = Found::new(&real.path);
         let Opened { log, writer, report } =
@@ -331,24 +334,6 @@ fn log_options(options: WalOptions, file_system: &FileSystem) -> LogOptions {
         prefill: file_system.overwrites_in_place,
         ..LogOptions::new(KIND, options.segment_bytes)
     }
-}
-
-/// The page is made after the first segment is durable: without any segment, all were lost.
-fn check_not_lost(storage: &dyn Storage, directory: &Path) -> Result<()> {
-    let names = storage
-        .read_dir(Site::StateOpen, directory)
-        .map_err(|os| Error::os("list", directory, os))?;
-    let has_segments =
-        names.iter().any(|name| Path::new(name).extension() == Some("segment".as_ref()));
-    if has_segments || !names.iter().any(|name| name == publication::NAME) {
-        return Ok(());
-    }
-    let message = format!(
-        "{} held a log whose segments are gone; restore them, or remove the file {} to begin a new log",
-        directory.display(),
-        publication::NAME
-    );
-    Err(Error::new(ErrorKind::Corrupt, message).at(directory))
 }
 
 /// Locks the directory against every other writer (C11), and sees that it is still the one that

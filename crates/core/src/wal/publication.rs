@@ -13,6 +13,7 @@
 //!
 //! Not promised: that a reader sees every value; it sees the last one.
 
+use std::ffi::OsString;
 use std::fmt::{self, Debug};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,10 +51,34 @@ pub(super) fn check_word(generation: u64, durable: u64) -> u64 {
     hash.first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
 }
 
+/// Whether a directory has no segment yet. Fails if it has a page nevertheless: the first segment was
+/// durable before the page was made, so that the log has lost them all, and is not a new one.
+///
+/// # Errors
+/// `TIDEMARK_CORRUPT`, `TIDEMARK_IO`.
+pub(super) fn is_new(storage: &dyn Storage, directory: &Path) -> Result<bool> {
+    let names = storage
+        .read_dir(Site::SegmentList, directory)
+        .map_err(|os| Error::os("list", directory, os))?;
+    let is_segment = |name: &OsString| Path::new(name).extension() == Some("segment".as_ref());
+    if names.iter().any(is_segment) {
+        return Ok(false);
+    }
+    if !names.iter().any(|name| name == NAME) {
+        return Ok(true);
+    }
+    let message = format!(
+        "{} has lost all its segments: only {NAME} is left; restore the log from a backup, or \
+         remove {NAME} to begin a new one",
+        directory.display()
+    );
+    Err(Error::new(ErrorKind::Corrupt, message).at(directory))
+}
+
 /// A writer's page.
 pub(super) struct Publication {
-    /// Locked; the lock ends with it.
-    _file: Box<dyn File>,
+    /// Locked; the lock ends with it at the latest.
+    file: Box<dyn File>,
     map: Box<dyn Map>,
     path: PathBuf,
     generation: u64,
@@ -78,7 +103,7 @@ impl Publication {
         let mut random = [0; 8];
         storage.random(Site::StateOpen, &mut random).map_err(failed)?;
         let generation = u64::from_le_bytes(random) | 1;
-        let page = Self { _file: file, map, path: path.clone(), generation };
+        let page = Self { file, map, path: path.clone(), generation };
         page.announce(written).map_err(failed)?;
         Ok(page)
     }
@@ -155,6 +180,11 @@ impl Publication {
     /// The writer gave up.
     pub(super) fn poisoned(&self) {
         self.tell(|page| page.store(POISON_AT, 1));
+    }
+
+    /// The words mean nothing from now on: the writer is done.
+    pub(super) fn unlock(&self) {
+        let _it_ends_with_the_descriptor = self.file.unlock(Site::StateLock);
     }
 
     /// Tells, and wakes who waits. Somebody may have cut the file: then readers have lost their

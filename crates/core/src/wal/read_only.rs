@@ -19,6 +19,7 @@ use tidemark_storage::Storage;
 
 use super::op::Records;
 use super::page::{Page, Words};
+use super::publication::is_new;
 use super::replay::Found;
 use super::state::{Change, FLAG_HARD_STATE, FLAG_NO_HARD_STATE, State};
 use super::take_over::{Behind, Unproven};
@@ -65,6 +66,8 @@ impl Trailer {
         directory: &Path,
         options: LogOptions,
     ) -> Result<Self> {
+        // It says so if the segments are lost; that there is none is said below.
+        let _is_new = is_new(storage.as_ref(), directory)?;
         let page = Page::open(storage, directory)?.map(Arc::new);
         let start = start(storage, directory, &options, page.as_deref())?;
         let view =
