@@ -4,6 +4,24 @@
 #![expect(clippy::disallowed_methods, reason = "tests look at the disk from outside")]
 
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod defects_crash;
+#[cfg(test)]
+mod defects_read;
+#[cfg(test)]
+mod defects_write;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod levels;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod processes;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod sim;

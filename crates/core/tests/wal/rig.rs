@@ -10,7 +10,7 @@ use tidemark_core::metrics::Metric;
 use tidemark_core::wal::{
     Entries, Follower, Visibility, Wal, WalOp, WalOptions, WalOutcome, WalRegistry,
 };
-use tidemark_core::{Error, ErrorKind, Result, Storage};
+use tidemark_core::{ErrorKind, Result, Storage};
 
 use super::support::{HANG, Scratch, real};
 use super::wal_support::{Model, small};
@@ -181,9 +181,4 @@ impl Watcher {
     pub(crate) fn told(&self) -> Vec<Event> {
         self.events.try_iter().collect()
     }
-}
-
-/// The error of an operation that must not have succeeded.
-pub(crate) fn failure<T: std::fmt::Debug>(result: Result<T>) -> Error {
-    result.expect_err("it fails")
 }

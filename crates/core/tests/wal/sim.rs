@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidemark_core::group_commit::{commit_inline, due_inline, finish_inline};
 use tidemark_core::wal::{Visibility, WalOp, WalOptions, WalOutcome, WalParts, WalTrail};
 use tidemark_core::{Result, Storage};
-use tidemark_sim::{Disk, Process, World};
+use tidemark_sim::{Actor, Disk, Plan, Process, Report, World};
 
 use super::wal_support::{LOG, Model, small};
 
@@ -141,5 +141,19 @@ impl Desk {
         let trail = self.trail();
         drop(self.kill());
         trail
+    }
+}
+
+impl Desk {
+    /// Commits a group and does what is due, in a run that a plan stops somewhere.
+    pub(crate) fn run(self, group: &[WalOp], plan: &Plan) -> (World, Report) {
+        let Self { world, process, mut parts, .. } = self;
+        let group = group.to_vec();
+        let actor = Actor::new(&process, "writer", move || {
+            let _results = commit_inline(&mut parts.engine, group, |_, _| ());
+            while due_inline(&mut parts.engine) {}
+        });
+        let report = world.run(vec![actor], plan);
+        (world, report)
     }
 }
