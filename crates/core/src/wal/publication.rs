@@ -51,8 +51,8 @@ pub(super) fn check_word(generation: u64, durable: u64) -> u64 {
     hash.first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
 }
 
-/// Whether a directory has no segment yet. Fails if it has a page nevertheless: the first segment was
-/// durable before the page was made, so that the log has lost them all, and is not a new one.
+/// Whether a directory has no segment yet. Fails if it has a page nevertheless: the first segment
+/// was durable before the page was made, so that the log has lost them all, and is not a new one.
 ///
 /// # Errors
 /// `TIDEMARK_CORRUPT`, `TIDEMARK_IO`.

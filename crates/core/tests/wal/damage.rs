@@ -85,7 +85,7 @@ fn offsets(bytes: &[u8]) -> Vec<usize> {
     let sampled = |at: &usize| {
         let window = &bytes[at.saturating_sub(8)..(at + 9).min(bytes.len())];
         let repeats = window.windows(5).all(|five| five[0] == five[4]);
-        !repeats || at % 61 == 0
+        !repeats || at.is_multiple_of(61)
     };
     (0..=last).filter(means).filter(sampled).collect()
 }

@@ -86,7 +86,7 @@ fn run(fault: Option<Fault>) -> Outcome {
         world.inject(fault);
     }
     let mut outcome = Outcome { world, judge: Judge::new(), poisoned: false, refused: 0 };
-    let mut open = || WalParts::open_inline(&storage, Path::new(LOG), small());
+    let open = || WalParts::open_inline(&storage, Path::new(LOG), small());
     let mut parts = match open() {
         Ok(parts) => parts,
         // Opening failed; nothing is lost, and the next one succeeds.
@@ -212,8 +212,8 @@ fn spread(calls: u64) -> impl Iterator<Item = u64> {
     (0..count).map(move |index| if count == 1 { 0 } else { index * (calls - 1) / (count - 1) })
 }
 
-/// Fails calls of each site in this way. Returns the sites at which that poisoned and at which something
-/// was refused.
+/// Fails calls of each site in this way. Returns the sites at which that poisoned and at which
+/// something was refused.
 fn fail_each_call(errno: i32, what: FaultKind) -> [BTreeSet<Site>; 2] {
     let [mut poisoned, mut refused] = [BTreeSet::new(), BTreeSet::new()];
     let mut count = 0;

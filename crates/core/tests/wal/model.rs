@@ -24,6 +24,10 @@ fn config(cases: u32) -> Config {
     Config { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..Config::default() }
 }
 
+/// A new hard state, or none any more.
+#[derive(Clone, Copy, Debug)]
+struct Hard(Option<u8>);
+
 /// One step. Places are relative to the log's ends, so that they meet them.
 #[derive(Clone, Debug)]
 enum Step {
@@ -31,7 +35,7 @@ enum Step {
     Append {
         sizes: Vec<usize>,
         off_by: Option<i8>,
-        hard: Option<Option<u8>>,
+        hard: Option<Hard>,
         sync: u8,
     },
     /// After the last LSN plus this.
@@ -56,7 +60,8 @@ fn appends() -> impl Strategy<Value = Step> {
         2 => proptest::collection::vec(0..300_usize, 1..8),
     ];
     let off_by = prop_oneof![6 => Just(None), 3 => Just(Some(0)), 1 => (-2..3_i8).prop_map(Some)];
-    let hard = prop_oneof![8 => Just(None), 2 => any::<Option<u8>>().prop_map(Some)];
+    let hard =
+        prop_oneof![8 => Just(None), 2 => any::<Option<u8>>().prop_map(|state| Some(Hard(state)))];
     (sizes, off_by, hard, 0..4_u8).prop_map(|(sizes, off_by, hard, sync)| Step::Append {
         sizes,
         off_by,
@@ -102,7 +107,7 @@ fn operation(step: &Step, model: &Model, number: &mut u32) -> Option<WalOp> {
             WalOp::Append {
                 records: Arc::new(records),
                 expect: off_by.map(|by| offset(model.next(), by.into()).max(1)),
-                hard_state: state.map(hard),
+                hard_state: state.map(|Hard(state)| hard(state)),
                 sync: match sync {
                     0 => Some(SyncOverride::ImmediateAsync),
                     1 => Some(SyncOverride::Immediate),

@@ -12,7 +12,7 @@ use super::support::Scratch;
 
 /// Says to the test of this name below that it is the writer, and where.
 const ROLE: &str = "TIDEMARK_TEST_WAL_WRITER";
-const CHILD: &str = "processes::the_writer_of_the_other_tests";
+const CHILD: &str = "processes::a_writer_appends_until_it_is_killed";
 
 fn text(lsn: u64) -> Vec<u8> {
     format!("entry {lsn} ").into_bytes().repeat(usize::try_from(lsn % 90).unwrap() + 1)
@@ -20,14 +20,14 @@ fn text(lsn: u64) -> Vec<u8> {
 
 /// Appends for ever, and prints each LSN once it is acknowledged. It ends with its killer.
 #[test]
-fn the_writer_of_the_other_tests() {
+fn a_writer_appends_until_it_is_killed() {
     let Ok(log) = std::env::var(ROLE) else { return };
     let wal = Machine::new().open(Path::new(&log));
     loop {
         let lsn = wal.last_lsn(Visibility::Written).unwrap() + 1;
         assert_eq!(put(&wal, text(lsn)), lsn);
         println!("\nacknowledged {lsn}");
-        if lsn % 50 == 0 {
+        if lsn.is_multiple_of(50) {
             wal.call(&WalOp::SetHardState(Some(lsn.to_le_bytes().as_slice().into()))).unwrap();
         }
     }
