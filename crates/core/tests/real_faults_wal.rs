@@ -152,6 +152,8 @@ fn c9_a_failed_sync_poisons_the_log_and_loses_nothing_that_was_acknowledged() {
         let (last, error) = append_until_it_fails(&wal, 11);
         // A loop device on a full file system says ENOSPC, others EIO.
         assert!([ErrorKind::Io, ErrorKind::NoSpace].contains(&error.kind()), "{io:?}: {error:?}");
+        let errno = error.os_error().map(|os| os.errno);
+        assert!([Some(5), Some(28)].contains(&errno), "EIO or ENOSPC: {io:?}: {error:?}");
         assert!(error.is_indeterminate(), "{io:?}: {error:?}");
         let told: Vec<Event> = events.try_iter().collect();
         assert!(matches!(told[..], [Event::Poisoned { .. }]), "{told:?}");

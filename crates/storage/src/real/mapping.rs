@@ -64,7 +64,12 @@ impl Pages {
     /// Brings the pages to the medium.
     pub(super) fn sync(&self) -> io::Result<()> {
         // SAFETY: the range is mapped (P1), and syncing does not change what is in it.
-        unsafe { mm::msync(self.raw(), self.size, MsyncFlags::SYNC) }
+        let synced = unsafe { mm::msync(self.raw(), self.size, MsyncFlags::SYNC) };
+        // rustix takes what libc's function returns for the error; that is -1, and `errno` tells.
+        let cause = || io::Errno::from_io_error(&std::io::Error::last_os_error());
+        synced.map_err(
+            |error| if error.raw_os_error() > 0 { error } else { cause().unwrap_or(error) },
+        )
     }
 
     const fn raw(&self) -> *mut c_void {
