@@ -1,6 +1,6 @@
 //! What the kill tests share: a program that is its own processes, the pipe into which they tell,
 //! the phases in which they are killed, numbers from a seed, and the runner of the tests.
-#![allow(dead_code, reason = "each test program uses its own part of this")]
+#![allow(dead_code, unused_imports, reason = "each test program uses its own part of this")]
 #![allow(clippy::disallowed_methods, reason = "these tests look at the disk from outside")]
 
 mod journal;

@@ -69,15 +69,18 @@ pub(crate) fn clean() {
     acquits(&[
         &begun("dead 0\n look 1 - \n run 0 1 1 0 2\n opened 0 1 3 - 0 0 0"),
         &begun(
-            "dead 0\n look 1 2 1 1 0 2, 3 2 0 1\n run 0 1 1 0 2\n run 0 3 2 0 1\n opened 0 1 4 2 0 9 0",
+            "dead 0\n look 1 2 1 1 0 2, 3 2 0 1\n run 0 1 1 0 2\n run 0 3 2 0 1
+                opened 0 1 4 2 0 9 0",
         ),
         &heard("try 0 3 durable truncate 7\n ok 0 3 refused TIDEMARK_NOT_FOUND"),
         &heard(
-            "try 0 3 durable purge 9\n ok 0 3 done\n try 0 4 written append 0 9 -\n ok 0 4 appended 9 9",
+            "try 0 3 durable purge 9\n ok 0 3 done\n try 0 4 written append 0 9 -
+                ok 0 4 appended 9 9",
         ),
         // A reader that is told of a truncate, and one that a death keeps from being told.
         &heard(
-            "again 1 1\n saw 1 1 1 0 2\n saw 1 3 2 0 1\n try 0 3 durable truncate 1\n told 1 TIDEMARK_CONFLICT\n again 1 1\n saw 1 1 1 0 1",
+            "again 1 1\n saw 1 1 1 0 2\n saw 1 3 2 0 1\n try 0 3 durable truncate 1
+                told 1 TIDEMARK_CONFLICT\n again 1 1\n saw 1 1 1 0 1",
         ),
         &heard("try 0 3 durable truncate 1\n again 1 1\n saw 1 1 1 0 2\n dead 0\n saw 1 3 2 0 1"),
         &begun("watch 1 - 1 1 0 2"),
@@ -91,7 +94,8 @@ pub(crate) fn lost() {
             &heard("dead 0\n run 0 1 1 0 2\n opened 0 1 3 - 0 0 0"),
             // Nobody was told, but somebody read it.
             &begun(
-                "again 1 1\n saw 1 1 1 0 2\n saw 1 3 2 0 1\n dead 0\n run 0 1 1 0 2\n opened 0 1 3 - 0 0 0",
+                "again 1 1\n saw 1 1 1 0 2\n saw 1 3 2 0 1\n dead 0\n run 0 1 1 0 2
+                opened 0 1 3 - 0 0 0",
             ),
         ],
     );
@@ -102,7 +106,8 @@ pub(crate) fn torn() {
         Kind::Torn,
         &[
             &begun(
-                "try 0 3 written append 111 - -\n dead 0\n run 0 1 1 0 2\n run 0 3 2 0 1\n run 0 4 3 0 2\n opened 0 1 6 2 0 0 0",
+                "try 0 3 written append 111 - -\n dead 0\n run 0 1 1 0 2\n run 0 3 2 0 1
+                run 0 4 3 0 2\n opened 0 1 6 2 0 0 0",
             ),
             &begun("dead 0\n run 0 1 1 0 2\n run 0 3 2 0 1\n opened 0 1 4 - 0 0 0"),
             &begun("dead 0\n run 0 1 1 0 2\n opened 0 1 3 2 0 0 0"),
@@ -115,14 +120,17 @@ pub(crate) fn resurrected() {
         Kind::Resurrected,
         &[
             &heard(
-                "try 0 3 durable truncate 1\n ok 0 3 done\n dead 0\n run 0 1 1 0 2\n run 0 3 2 0 1\n opened 0 1 4 2 0 0 0",
+                "try 0 3 durable truncate 1\n ok 0 3 done\n dead 0\n run 0 1 1 0 2
+                run 0 3 2 0 1\n opened 0 1 4 2 0 0 0",
             ),
             &heard(
-                "try 0 3 durable purge 3\n ok 0 3 done\n dead 0\n run 0 1 1 0 2\n run 0 3 2 0 1\n opened 0 1 4 2 0 0 0",
+                "try 0 3 durable purge 3\n ok 0 3 done\n dead 0\n run 0 1 1 0 2
+                run 0 3 2 0 1\n opened 0 1 4 2 0 0 0",
             ),
             // It did not survive, so nobody can have read it.
             &begun(
-                "dead 0\n run 0 1 1 0 2\n opened 0 1 3 - 0 0 0\n again 1 1\n saw 1 1 1 0 2\n saw 1 3 2 0 1",
+                "dead 0\n run 0 1 1 0 2\n opened 0 1 3 - 0 0 0\n again 1 1\n saw 1 1 1 0 2
+                saw 1 3 2 0 1",
             ),
         ],
     );
