@@ -2,6 +2,7 @@
 //! and replaced under it, and what it has open of them must not be what it reads from (R-4, C12).
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(test)]
 mod support;
 
 use std::path::Path;

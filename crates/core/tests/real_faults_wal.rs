@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "tests look at the disk from outside")]
 
+#[cfg(test)]
 #[path = "fault_support/mod.rs"]
 mod fault_support;
+#[cfg(test)]
 mod support;
 
 use std::path::Path;

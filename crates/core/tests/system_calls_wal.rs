@@ -2,6 +2,7 @@
 //! the log runs; a reader has a registry of its own, as if it were another process.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(test)]
 mod support;
 
 use std::collections::BTreeMap;
