@@ -2,6 +2,8 @@
 //! observer journals what they tell, kills them as planned, starts the next one, and looks at the
 //! log meanwhile.
 
+#![allow(clippy::disallowed_methods, reason = "the observer looks at the disk from outside")]
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{BufRead, BufReader};

@@ -79,8 +79,8 @@ pub(crate) fn options(seed: u64) -> WalOptions {
     let level = levels[usize::try_from(seed / 2 % 3).expect("an index")];
     WalOptions {
         sync: level.parse::<SyncLevel>().expect("a level"),
-        io: if seed % 2 == 0 { Io::Positional } else { Io::Mapped },
-        segment_bytes: if seed / 6 % 2 == 0 { 32 << 10 } else { 64 << 10 },
+        io: if seed.is_multiple_of(2) { Io::Positional } else { Io::Mapped },
+        segment_bytes: if (seed / 6).is_multiple_of(2) { 32 << 10 } else { 64 << 10 },
         ..WalOptions::default()
     }
 }
@@ -142,17 +142,17 @@ impl Work {
         }
         let random = &mut self.random;
         match random.up_to(100) {
-            ..=48 => append(random, 1, None),
-            ..=66 => append(random, 4, None),
-            ..=72 => append(random, 3, Some(next)),
+            0..=48 => append(random, 1, None),
+            49..=66 => append(random, 4, None),
+            67..=72 => append(random, 3, Some(next)),
             // Refused: another LSN is next.
-            ..=74 => append(random, 2, Some(next + random.clone().up_to(9))),
-            ..=80 => Asked::HardState(random.up_to(4) > 1),
-            ..=86 => {
+            73..=74 => append(random, 2, Some(next + random.clone().up_to(9))),
+            75..=80 => Asked::HardState(random.up_to(4) > 1),
+            81..=86 => {
                 Asked::Truncate((next - 1).saturating_sub(random.up_to(12) - 1).max(first - 1))
             }
             87 => Asked::Truncate(next + random.up_to(3)),
-            ..=93 => Asked::Purge((first + random.up_to(30)).min(next)),
+            88..=93 => Asked::Purge((first + random.up_to(30)).min(next)),
             94 => Asked::Purge(next + random.up_to(5)),
             _ => Asked::Sync,
         }
