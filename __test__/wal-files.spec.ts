@@ -181,7 +181,7 @@ test('a file beside others that looks like a store of another kind is left alone
   t.true(readdirSync(directory).includes('state.json'));
 });
 
-test('damage to an entry of a complete segment is told where it is read, and only there', async (t) => {
+test('a damaged entry of a complete segment is told where it is read, and there only', async (t) => {
   const { directory, names, last } = await closedLog(t);
   const file = at(directory, names, 1);
   patch(file, (content) => {
@@ -195,7 +195,7 @@ test('damage to an entry of a complete segment is told where it is read, and onl
     const outcome = await wal.read(lsn).then(
       (entry) => (text(entry).startsWith(`${lsn} `) ? 'right' : 'wrong'),
       (error: unknown) => {
-        t.like(error as TidemarkError, { ...CORRUPT, path: file });
+        t.like(error, { ...CORRUPT, path: file });
         return 'corrupt';
       },
     );
@@ -216,7 +216,7 @@ test('damage to an entry of a complete segment is told where it is read, and onl
     if (done === true) break;
     read += value?.length ?? 0;
   }
-  t.like(error as TidemarkError, CORRUPT);
+  t.like(error, CORRUPT);
   t.true(read > 0, 'what lies before it is given');
   t.is(await wal.append(bytes('on')), last + 1n, 'and the end of the log is sound');
 });
@@ -234,7 +234,7 @@ async function killedLog(t: ExecutionContext): Promise<string> {
   return directory;
 }
 
-test('after a kill everything acknowledged is there, and the report says what was mended', async (t) => {
+test('after a kill all that was acknowledged is there, and the report says the rest', async (t) => {
   const directory = await killedLog(t);
   const { wal } = await openLog(t, {}, directory);
   t.deepEqual((await listedIn(wal)).map(text), ['a', 'b', 'c']);

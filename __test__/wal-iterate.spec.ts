@@ -133,7 +133,7 @@ test('leaving the loop ends it', async (t) => {
   const loop = wal.iterate({ maxBytes: 1, follow: true });
   for await (const entries of loop) {
     t.deepEqual(shown(entries), ['1: a']);
-    break;
+    if (entries.length > 0) break;
   }
   t.deepEqual(await loop.next(), DONE);
 });

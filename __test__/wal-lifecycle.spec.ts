@@ -143,12 +143,11 @@ test('handles cannot be posted to another thread', async (t) => {
     t.is((error as Error).name, 'DataCloneError');
   }
   t.false(copy instanceof Wal, 'what arrives, if anything, is no handle');
-  const append = (): unknown => Wal.prototype.append.call(copy as Wal, bytes('a'));
-  await t.throwsAsync(async () => append());
+  await t.throwsAsync(() => Wal.prototype.append.call(copy as Wal, bytes('a')));
   t.is(wal.lastLsn, 0n);
 });
 
-test('C11: a second process gets _LOCKED at once, with the holder, until that one ends', async (t) => {
+test('C11: a second process gets _LOCKED at once, with its holder, until it ends', async (t) => {
   const { wal, directory } = await openLog(t);
   await wal.append(bytes('a'));
   const before = await run(t, 'try to open', directory);

@@ -58,13 +58,17 @@ export class WalIterator implements AsyncIterableIterator<Entry[], undefined> {
     await this.return();
   }
 
+  #ended(): boolean {
+    return this.#isOver;
+  }
+
   async #next(): Promise<Result> {
-    if (this.#isOver) return DONE;
+    if (this.#ended()) return DONE;
     try {
       const place = (this.#place ??= this.#asked.place());
       const payload = await perform(this.#request(place), this.#asked.signal);
       // One that was over when its entries came gives them no more.
-      if (!this.#isOver && payload.length > 0) return { done: false, value: unpackChunk(payload) };
+      if (!this.#ended() && payload.length > 0) return { done: false, value: unpackChunk(payload) };
     } catch (error) {
       this.#isOver = true;
       throw error;

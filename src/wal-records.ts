@@ -77,11 +77,11 @@ function listOf(records: unknown): readonly unknown[] {
 }
 
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
-const byteLength = Object.getOwnPropertyDescriptor(typedArray, 'byteLength')?.get;
+const byteLength = Object.getOwnPropertyDescriptor(typedArray, 'byteLength');
 
 /** How many bytes there are, whatever a subclass says. */
 function sizeOf(bytes: Uint8Array): number {
-  return byteLength?.call(bytes) as number;
+  return byteLength?.get?.call(bytes) as number;
 }
 
 /** A copy that nobody else has. */

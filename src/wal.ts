@@ -100,8 +100,10 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
 
   /** What opening found and mended. */
   get recovery(): WalRecoveryReport {
-    const { durability, weakness, ...recovery } = this.#log.info;
-    return recovery;
+    const { wasClosed, scannedBytes, copiedBytes, cutBytes, quarantined, provenLast } =
+      this.#log.info;
+    const report = { wasClosed, scannedBytes, copiedBytes, cutBytes, quarantined };
+    return provenLast === undefined ? report : { ...report, provenLast };
   }
 
   /** The first LSN that was not purged; 1 in an empty log. */

@@ -6,6 +6,7 @@ import type {
   CheckpointInput,
   CheckpointStore,
   Durability,
+  Entry,
   ErrorCode,
   FileLock,
   JsonFileStore,
@@ -19,6 +20,13 @@ import type {
   ResumeKey,
   StoreEvents,
   TidemarkError,
+  Wal,
+  WalCallSync,
+  WalEvents,
+  WalOptions,
+  WalRecoveryReport,
+  WalSync,
+  WalVisibility,
   isTidemarkError,
   writeFileAtomic,
 } from '../../index.ts';
@@ -98,3 +106,39 @@ expectTypeOf<Locks['tryAcquire']>().returns.toEqualTypeOf<FileLock | null>();
 expectTypeOf<FileLock>().toExtend<AsyncDisposable>();
 expectTypeOf<typeof writeFileAtomic>().parameter(1).toEqualTypeOf<string | Uint8Array>();
 expectTypeOf<typeof writeFileAtomic>().returns.toEqualTypeOf<Nothing>();
+
+// The log.
+type Lsn = bigint | number;
+type OpenWal = (typeof Wal)['open'];
+expectTypeOf<OpenWal>().parameter(0).toEqualTypeOf<string>();
+expectTypeOf<OpenWal>().parameter(1).toEqualTypeOf<WalOptions | undefined>();
+expectTypeOf<OpenWal>().returns.toEqualTypeOf<Promise<Wal>>();
+expectTypeOf<Wal>().toExtend<AsyncDisposable>();
+expectTypeOf<'immediate' | 'immediate_async' | 'interval_200'>().toExtend<WalSync>();
+expectTypeOf<'interval'>().not.toExtend<WalSync>();
+expectTypeOf<WalCallSync>().toEqualTypeOf<'immediate' | 'immediate_async'>();
+expectTypeOf<WalVisibility>().toEqualTypeOf<'durable' | 'written'>();
+expectTypeOf<Entry['lsn']>().toEqualTypeOf<bigint>();
+expectTypeOf<Entry['data']>().toEqualTypeOf<Uint8Array>();
+expectTypeOf<Wal['append']>().parameter(0).toEqualTypeOf<Uint8Array>();
+expectTypeOf<Wal['append']>().returns.toEqualTypeOf<Promise<bigint>>();
+expectTypeOf<Wal['tryAppend']>().returns.toEqualTypeOf<Promise<bigint> | null>();
+expectTypeOf<Wal['appendSync']>().returns.toEqualTypeOf<bigint>();
+type Lsns = Promise<{ first: bigint; last: bigint }>;
+expectTypeOf<Wal['appendMany']>().parameter(0).toEqualTypeOf<Iterable<Uint8Array>>();
+expectTypeOf<Wal['appendMany']>().returns.toEqualTypeOf<Lsns>();
+expectTypeOf<Wal['read']>().parameter(0).toEqualTypeOf<Lsn>();
+expectTypeOf<Wal['read']>().returns.toEqualTypeOf<Promise<Entry>>();
+expectTypeOf<Wal['readRange']>().returns.toEqualTypeOf<Promise<Entry[]>>();
+expectTypeOf<ReturnType<Wal['iterate']>>().toExtend<AsyncIterable<Entry[]>>();
+expectTypeOf<Wal['truncate']>().parameter(0).toEqualTypeOf<{ readonly after: Lsn }>();
+expectTypeOf<Wal['purge']>().parameter(0).toEqualTypeOf<{ readonly before: Lsn }>();
+expectTypeOf<Wal['hardState']>().toEqualTypeOf<Uint8Array | null>();
+expectTypeOf<Wal['setHardState']>().parameter(0).toEqualTypeOf<Uint8Array | null>();
+expectTypeOf<Wal['sync']>().returns.toEqualTypeOf<Promise<bigint>>();
+expectTypeOf<Wal['firstLsn' | 'lastLsn' | 'durableLsn']>().toEqualTypeOf<bigint>();
+expectTypeOf<Wal['durability']>().toEqualTypeOf<Durability>();
+expectTypeOf<Wal['recovery']>().toEqualTypeOf<WalRecoveryReport>();
+expectTypeOf<WalRecoveryReport>().toExtend<RecoveryReport>();
+type WalNames = 'quarantined' | 'poisoned' | 'noSpace' | 'slowSync';
+expectTypeOf<keyof WalEvents>().toEqualTypeOf<WalNames>();

@@ -1,5 +1,5 @@
-// A process or a worker thread that uses a log up to a certain stage of its work. The first argument
-// names the stage, the second the log's directory.
+// A process or a worker thread that uses a log up to a certain stage of its work. The first
+// argument names the stage, the second the log's directory.
 import { Buffer } from 'node:buffer';
 import process from 'node:process';
 import { setImmediate as tick } from 'node:timers/promises';

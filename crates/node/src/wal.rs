@@ -80,6 +80,7 @@ impl Drop for WalHandle {
 }
 
 /// The options of a log; the facade has checked and completed them.
+#[expect(clippy::struct_excessive_bools, reason = "JavaScript gives them as such")]
 #[napi(object)]
 pub struct WalOptions {
     /// `immediate`, `immediate_async` or `interval_<milliseconds>`.
