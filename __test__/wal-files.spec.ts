@@ -181,7 +181,7 @@ test('a file beside others that looks like a store of another kind is left alone
   t.true(readdirSync(directory).includes('state.json'));
 });
 
-test('a damaged entry of a complete segment is told where it is read, and there only', async (t) => {
+test('a damaged entry of a complete segment is told where it is read, and only so', async (t) => {
   const { directory, names, last } = await closedLog(t);
   const file = at(directory, names, 1);
   patch(file, (content) => {
