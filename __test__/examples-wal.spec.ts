@@ -1,8 +1,10 @@
 // The examples of the log, run as their readers run them, but shorter: their own observers judge.
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { ended, start } from './support/child.ts';
 import { compiled, root } from './support/compiled.ts';
+import { tempDir } from './support/temp-dir.ts';
 
 /** Runs an example to its end: the lines that it printed, and the rows of its table. */
 async function ran(
@@ -27,7 +29,9 @@ test.serial('three Raft nodes keep votes and committed entries over SIGKILL', as
 });
 
 test.serial('a job that was accepted is run at least once, whoever is killed', async (t) => {
-  const input = path.join(root, 'examples/events.txt');
+  const input = path.join(tempDir(t), 'jobs.txt');
+  const lines = readFileSync(path.join(root, 'examples/events.txt'), 'utf8').split('\n');
+  writeFileSync(input, lines.slice(0, 1200).join('\n'));
   const { last, rows } = await ran(t, 'job-queue-run.ts', '6', input);
   t.is(last, 'no job lost');
   const killed = (rows.get('producers killed') ?? 0) + (rows.get('workers killed') ?? 0);

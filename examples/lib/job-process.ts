@@ -47,7 +47,8 @@ if (role === 'producer') {
   const share = { worker: Number(last), workers: Number(workers), signal: stop.signal };
   await work(directory, share, async ({ lsn, text }) => {
     const cents = centsOf(text);
-    await appendFile(path.join(directory, `invoices-${last}.txt`), `${lsn}: ${cents}\n`);
+    const invoices = path.join(directory, `invoices-${last}.txt`);
+    await appendFile(invoices, `${lsn}: ${cents}\n`, { flush: true });
     await tell({ kind: 'ran', lsn, cents });
   });
 }
