@@ -43,15 +43,16 @@ fn serve<E: Engine>(shared: &Arc<Shared<E::Op, E::Output>>, slot: &Slot<E>) {
     let sent = Arc::clone(shared);
     let mut outbox = Outbox::new(move |count| sent.settled(count));
     let wait = LockWait(Arc::new(Port(Arc::clone(shared))));
+    let mut due = slot.lock().as_ref().and_then(E::due);
     loop {
-        let due = slot.lock().as_ref().and_then(E::due);
         let next = shared.next(E::claim, due);
-        let mut engine = slot.lock();
-        let Some(engine) = engine.as_mut() else { return };
+        let mut guard = slot.lock();
+        let Some(engine) = guard.as_mut() else { return };
+        let mut bytes = 0;
         match next {
             Next::Again => {}
             Next::Work(_) if shared.poison.is_set() => reject_poisoned(shared),
-            Next::Work(claim) => commit_group(shared, engine, claim, &wait, &mut outbox),
+            Next::Work(claim) => bytes = commit_group(shared, engine, claim, &wait, &mut outbox),
             Next::Due => engine.on_due(&mut outbox),
             Next::Closed => {
                 engine.finish(&mut outbox);
@@ -59,26 +60,33 @@ fn serve<E: Engine>(shared: &Arc<Shared<E::Op, E::Output>>, slot: &Slot<E>) {
                 return;
             }
         }
+        due = engine.due();
+        // Before the results: whoever gets one and calls again shall find the engine free. It would
+        // queue up otherwise, and so would its next call, and the one after that.
+        drop(guard);
         outbox.send();
+        shared.committed(bytes);
     }
 }
 
+/// Commits the group that is first in the queue; the bytes that it had. What it came to is in the
+/// outbox.
 fn commit_group<E: Engine>(
     shared: &Shared<E::Op, E::Output>,
     engine: &mut E,
     claim: E::Claim,
     wait: &LockWait,
     outbox: &mut Outbox<E::Output>,
-) {
+) -> usize {
     if let Err(error) = engine.acquire(claim, wait) {
         shared.reject(|pending| E::claim(&pending.op) == claim, || error);
-        return;
+        return 0;
     }
     if shared.poison.is_set() {
         // Found out by a reader, while this thread waited for the lock.
         engine.release();
         reject_poisoned(shared);
-        return;
+        return 0;
     }
     let (group, mut bytes) = shared.take(E::claim, claim);
     let mut rest = Vec::new();
@@ -86,10 +94,9 @@ fn commit_group<E: Engine>(
         rest = commit_timed(shared, engine, group, outbox);
     }
     engine.release();
-    outbox.send();
     bytes -= rest.iter().map(|pending| pending.size_bytes).sum::<usize>();
     shared.put_back(rest);
-    shared.committed(bytes);
+    bytes
 }
 
 /// Commits a group, and counts it.

@@ -159,13 +159,24 @@ impl<T> Debug for Outbox<T> {
 /// A sink for one caller that blocks until its one result is there.
 #[derive(Debug)]
 pub struct Blocking<T> {
-    state: Mutex<(Option<Result<T>>, bool)>,
+    state: Mutex<Awaited<T>>,
     changed: Condvar,
+}
+
+/// What a blocked caller waits for.
+#[derive(Debug)]
+struct Awaited<T> {
+    result: Option<Result<T>>,
+    /// Whether there may be room.
+    has_credit: bool,
+    /// Whether anybody waits by now: to tell costs a call of the system.
+    is_awaited: bool,
 }
 
 impl<T> Default for Blocking<T> {
     fn default() -> Self {
-        Self { state: Mutex::new((None, false)), changed: Condvar::new() }
+        let state = Awaited { result: None, has_credit: false, is_awaited: false };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 }
 
@@ -175,33 +186,42 @@ impl<T: Send> Blocking<T> {
     /// # Errors
     /// Whatever the operation came to.
     pub fn wait(&self) -> Result<T> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(result) = state.0.take() {
-                return result;
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.wait_for(|state| state.result.take())
     }
 
     /// Waits until there may be room.
     pub(super) fn wait_for_credit(&self) {
+        self.wait_for(|state| mem::take(&mut state.has_credit).then_some(()));
+    }
+
+    fn wait_for<R>(&self, take: impl Fn(&mut Awaited<T>) -> Option<R>) -> R {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while !mem::take(&mut state.1) {
+        loop {
+            if let Some(taken) = take(&mut state) {
+                return taken;
+            }
+            state.is_awaited = true;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.is_awaited = false;
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Awaited<T>)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        if state.is_awaited {
+            self.changed.notify_all();
         }
     }
 }
 
 impl<T: Send> Sink<T> for Blocking<T> {
     fn deliver(&self, settled: Vec<Settled<T>>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 = settled.into_iter().next().map(|settled| settled.result);
-        self.changed.notify_all();
+        let result = settled.into_iter().next().map(|settled| settled.result);
+        self.change(|state| state.result = result);
     }
 
     fn credit(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
-        self.changed.notify_all();
+        self.change(|state| state.has_credit = true);
     }
 }

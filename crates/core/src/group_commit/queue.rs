@@ -73,6 +73,10 @@ pub(super) struct Queue<Op, T> {
     woken: bool,
     /// Whether the commit thread shall ask its engine again when it is due.
     look_again: bool,
+    /// Whether the commit thread waits for work: to tell it costs a call of the system.
+    is_idle: bool,
+    /// How many wait until everything is settled.
+    draining: usize,
     /// Bytes queued or in commit (GC-4).
     in_flight_bytes: usize,
     /// Operations accepted and not settled.
@@ -127,6 +131,8 @@ impl<Op, T> Shared<Op, T> {
             pending: VecDeque::new(),
             woken: false,
             look_again: false,
+            is_idle: false,
+            draining: 0,
             in_flight_bytes: 0,
             unsettled: 0,
             starved: Vec::new(),
@@ -201,14 +207,22 @@ impl<Op, T> Shared<Op, T> {
 
     /// The engine may be due at another time than it said before.
     pub(super) fn look_again(&self) {
-        self.lock().look_again = true;
-        self.work.notify_one();
+        let mut queue = self.lock();
+        queue.look_again = true;
+        self.tell_thread(&queue);
     }
 
     /// Has the commit thread begin with what is pending, now or after what it is at.
     fn begin(&self, queue: &mut Queue<Op, T>) {
         queue.woken = !queue.pending.is_empty();
-        self.work.notify_one();
+        self.tell_thread(queue);
+    }
+
+    /// Has the commit thread look at the queue, if it does not anyway before it waits.
+    fn tell_thread(&self, queue: &Queue<Op, T>) {
+        if queue.is_idle {
+            self.work.notify_one();
+        }
     }
 
     pub(super) fn withdraw(&self, ticket: Ticket, sink: &Arc<dyn Sink<T>>) -> bool {
@@ -228,7 +242,7 @@ impl<Op, T> Shared<Op, T> {
     fn freed(&self, queue: &mut MutexGuard<'_, Queue<Op, T>>, bytes: usize, settled: usize) {
         queue.in_flight_bytes = queue.in_flight_bytes.saturating_sub(bytes);
         queue.unsettled = queue.unsettled.saturating_sub(settled);
-        if queue.unsettled == 0 {
+        if queue.unsettled == 0 && queue.draining > 0 {
             self.idle.notify_all();
         }
         if bytes > 0 {
@@ -267,16 +281,21 @@ impl<Op, T> Shared<Op, T> {
                 }
                 _ => {}
             }
+            queue.is_idle = true;
             queue = match due {
                 None => self.work.wait(queue).unwrap_or_else(PoisonError::into_inner),
                 Some(due) => match due.checked_sub(self.storage.monotonic()) {
-                    None | Some(Duration::ZERO) => return Next::Due,
+                    None | Some(Duration::ZERO) => {
+                        queue.is_idle = false;
+                        return Next::Due;
+                    }
                     Some(rest) => {
                         let woken = self.work.wait_timeout(queue, rest);
                         woken.unwrap_or_else(PoisonError::into_inner).0
                     }
                 },
             };
+            queue.is_idle = false;
         }
     }
 
@@ -346,7 +365,9 @@ impl<Op, T> Shared<Op, T> {
             if rest.is_zero() {
                 return false;
             }
+            queue.draining += 1;
             queue = self.idle.wait_timeout(queue, rest).unwrap_or_else(PoisonError::into_inner).0;
+            queue.draining -= 1;
         }
         true
     }

@@ -1,9 +1,11 @@
 //! GC-11: blocking calls that commit on their own threads.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use super::super::{Enqueued, Request, Settled, Sink};
 use super::toy::{Gated, HANG, Mailbox, OP_BYTES, Rig, Step, Toy, Verdict, eventually, successes};
 use crate::error::ErrorKind;
 
@@ -51,6 +53,52 @@ fn what_comes_while_a_call_commits_is_the_next_group() {
         assert_eq!(calling.join().unwrap().unwrap(), 1);
         assert_eq!(second.join().unwrap().unwrap(), 3);
         assert_eq!(mailbox.next(), successes([2]));
+    });
+}
+
+/// Tells of a delivery, and keeps the commit thread in it.
+struct Detained {
+    came: Mutex<Sender<()>>,
+    go_on: Mutex<Receiver<()>>,
+}
+
+impl Sink<u32> for Detained {
+    fn deliver(&self, _settled: Vec<Settled<u32>>) {
+        self.came.lock().unwrap().send(()).unwrap();
+        self.go_on.lock().unwrap().recv().unwrap();
+    }
+}
+
+/// GC-11: a commit is over when its results are on their way. Otherwise whoever gets one and calls
+/// again would queue up, and so would each of its calls after that.
+#[test]
+fn who_has_a_result_of_the_commit_thread_finds_the_engine_free() {
+    let rig = Rig::direct(Gated::Nothing, Duration::ZERO);
+    let ((came, delivery), (go_on, detained)) = (channel(), channel());
+    let sink: Arc<dyn Sink<u32>> =
+        Arc::new(Detained { came: Mutex::new(came), go_on: Mutex::new(detained) });
+    let request = Request {
+        op: Toy::from(1),
+        size_bytes: OP_BYTES,
+        deadline: None,
+        ticket: 1,
+        sink: &sink,
+        wake: true,
+    };
+    assert_eq!(rig.commit.enqueue(request).unwrap(), Enqueued::Accepted);
+    delivery.recv_timeout(HANG).expect("the first is delivered");
+    thread::scope(|scope| {
+        let (rig, (tell, told)) = (&rig, channel());
+        let calling = scope.spawn(move || {
+            let result = call(rig, 2);
+            // The test may have given up by then.
+            let _nobody_listens = tell.send(());
+            result
+        });
+        let while_detained = told.recv_timeout(HANG);
+        go_on.send(()).unwrap();
+        assert_eq!(calling.join().unwrap().unwrap(), 2);
+        while_detained.expect("the call did not wait for the commit thread");
     });
 }
 
