@@ -13,8 +13,8 @@
 //! - bulk: one append of all records: one sync, and one more where a segment ends. The records are
 //!   in its channel before the clock starts; passing them on while the writer takes them was never
 //!   faster.
-//! - purge: everything but the last record, as its own `RaftLogStorage::purge` asks for it. Files of
-//!   segments are unlinked; it uses none again.
+//! - purge: everything but the last record, as its own `RaftLogStorage::purge` asks for it. Files
+//!   of segments are unlinked; it uses none again.
 //! - open: after a clean close, when it believes its headers and checks no record.
 
 use std::io::{self, Cursor};

@@ -18,8 +18,8 @@
 //!
 //! Simplified: a file's size and data reach the medium with `sync_data`, mode and owner with
 //! `sync_all` only; times are whatever was cached. `allocate` and `reserve` write zeros behind the
-//! end of the file and leave what is there. Syncing a map syncs the whole file; a map loses pages of
-//! 4 KiB. A hole takes room like data. A rename between two directories is synced with either.
+//! end of the file and leave what is there. Syncing a map syncs the whole file; a map loses pages
+//! of 4 KiB. A hole takes room like data. A rename between two directories is synced with either.
 //!
 //! Not modelled: permission checks (`EACCES`, `EPERM`; a [`Fault`] stands in for them), quotas,
 //! several file systems (`EXDEV`), special files beyond opening and describing them, weak memory,

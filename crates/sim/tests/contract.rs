@@ -83,8 +83,11 @@ fn content(file: &dyn File) -> Vec<u8> {
     bytes
 }
 
-/// The two ways to have blocks: they differ in what they cost, and in nothing else.
-const WAYS: [fn(&dyn File, u64, u64) -> tidemark_storage::Result<()>; 2] = [
+/// A way to have blocks: they differ in what they cost, and in nothing else.
+type Way = fn(&dyn File, u64, u64) -> tidemark_storage::Result<()>;
+
+/// Both of them.
+const WAYS: [Way; 2] = [
     |file, offset, size| file.allocate(HERE, offset, size),
     |file, offset, size| file.reserve(HERE, offset, size),
 ];

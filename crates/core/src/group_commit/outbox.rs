@@ -170,12 +170,12 @@ struct Awaited<T> {
     /// Whether there may be room.
     has_credit: bool,
     /// Whether anybody waits by now: to tell costs a call of the system.
-    is_awaited: bool,
+    has_waiter: bool,
 }
 
 impl<T> Default for Blocking<T> {
     fn default() -> Self {
-        let state = Awaited { result: None, has_credit: false, is_awaited: false };
+        let state = Awaited { result: None, has_credit: false, has_waiter: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 }
@@ -200,16 +200,16 @@ impl<T: Send> Blocking<T> {
             if let Some(taken) = take(&mut state) {
                 return taken;
             }
-            state.is_awaited = true;
+            state.has_waiter = true;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.is_awaited = false;
+            state.has_waiter = false;
         }
     }
 
     fn change(&self, change: impl FnOnce(&mut Awaited<T>)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
-        if state.is_awaited {
+        if state.has_waiter {
             self.changed.notify_all();
         }
     }

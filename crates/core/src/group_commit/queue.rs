@@ -66,6 +66,7 @@ impl Watchdog {
 }
 
 /// Everything under the queue's mutex.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, true or not")]
 pub(super) struct Queue<Op, T> {
     pub(super) pending: VecDeque<Pending<Op, T>>,
     /// Whether somebody wants what is pending to begin. Until then its caller has more to hand

@@ -60,9 +60,9 @@ impl Blank {
     }
 }
 
-/// Writes the blocks of a file. If somebody waits for it, the rest is only reserved: the first write
-/// to each of those blocks costs a journal commit, but a writer that fills segments faster than
-/// they are made writes many of them at once.
+/// Writes the blocks of a file. If somebody waits for it, the rest is only reserved: the first
+/// write to each of those blocks costs a journal commit, but a writer that fills segments faster
+/// than they are made writes many of them at once.
 fn fill(
     file: &dyn File,
     size_bytes: u64,

@@ -290,7 +290,8 @@ impl Inside {
             && self.cuts.lowest_since(epoch).is_some_and(|cut| cut < look.from)
         {
             let message = format!(
-                "the log was truncated below LSN {}: what was read from there on is no longer part                  of it; begin again at an LSN that you know to stand",
+                "the log was truncated below LSN {}: what was read from there on is gone; begin \
+                 again at an LSN that you know to stand",
                 look.from
             );
             return Err(Error::new(ErrorKind::Conflict, message).with_sequence(look.from));

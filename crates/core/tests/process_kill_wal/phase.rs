@@ -16,8 +16,6 @@ pub(crate) enum Phase {
     Copy,
     /// About to sync the copy.
     CopySync,
-    /// About to sync the mark that proves it.
-    CopyMark,
     /// About to give it its name: the commit point of a recovery.
     CopyRename,
     /// About to sync the directory after that.
@@ -67,7 +65,6 @@ impl Phased for Phase {
         Self::Quarantine,
         Self::Copy,
         Self::CopySync,
-        Self::CopyMark,
         Self::CopyRename,
         Self::CopySyncDir,
         Self::OldSeal,
@@ -96,7 +93,6 @@ impl Phased for Phase {
             Site::TailQuarantineRename => Some(Self::Quarantine),
             Site::RecoverWrite => Some(Self::Copy),
             Site::RecoverSync => Some(Self::CopySync),
-            Site::RecoverMarkSync => Some(Self::CopyMark),
             Site::RecoverRename => Some(Self::CopyRename),
             Site::RecoverSyncDir => Some(Self::CopySyncDir),
             Site::RecoverSeal => Some(Self::OldSeal),
