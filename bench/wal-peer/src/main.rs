@@ -11,10 +11,10 @@
 //! - `hiqlite-open DIRECTORY` opens such a log, and closes it again.
 //!
 //! `tidemark-fill` and `hiqlite-fill DIRECTORY BYTES` make one and end: whoever opens it has its
-//! memory for itself. Each of the others is made ready, then works off what it reads from stdin, one
-//! job a line (`JOB` in `jobs.rs`), and answers each with one JSON object on a line. So the bench can
-//! let the subjects take turns and read the counters of the device between two jobs, and a person
-//! can type.
+//! memory for itself. Each of the others is made ready, then works off what it reads from stdin,
+//! one job a line (`JOB` in `jobs.rs`), and answers each with one JSON object on a line. So the
+//! bench can let the subjects take turns and read the counters of the device between two jobs,
+//! and a person can type.
 
 mod floor;
 mod hiqlite;
