@@ -89,6 +89,7 @@ pub fn wal_follower_withdraw(
         .as_ref()
         .is_some_and(|(newest, over)| *newest == ticket && !over.swap(true, Ordering::AcqRel));
     if withdrawn {
+        follower.follower.withdraw();
         follower.hub.pending.remove(env, &follower.hub.channel, 1)?;
     }
     Ok(withdrawn)

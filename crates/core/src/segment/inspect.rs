@@ -96,9 +96,13 @@ fn look<R: Replay>(
         }
         (Some(active), _, None) => {
             let synced = proven(&active, &mut report)?;
+            for unbegun in &scanned.prepared {
+                scan::search_behind(unbegun, FIRST_OFFSET)?;
+            }
             scan::replay_proven(&active, synced, &mut replay)?
         }
         (None, Some(only), _) => {
+            scan::search_behind(&only, FIRST_OFFSET)?;
             let start = Position::start_of(1);
             if only.number() != 1 || limit.is_some_and(|limit| limit > start) {
                 return Err(only.corrupt(FIRST_OFFSET, "the segment is not begun"));
@@ -115,9 +119,11 @@ fn look<R: Replay>(
     Ok(Inspected { log, replay, cursor, report })
 }
 
-/// Up to where the log is proven, without a writer who says so.
+/// Up to where the log is proven, without a writer who says so. A torn tail is the next writer's
+/// business; damage is told, and not taken for the end (C8).
 fn proven(active: &Begun, report: &mut Report) -> Result<u32> {
     let extent = scan::measure(active)?;
+    scan::search_behind(&active.segment, extent.end)?;
     report.scanned_bytes = u64::from(extent.end - FIRST_OFFSET);
     report.closed = extent.is_marked;
     Ok(extent.synced)

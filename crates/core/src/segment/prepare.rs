@@ -164,16 +164,22 @@ impl Log {
         blank.name(self, Site::PrepareRename)
     }
 
-    /// Takes the first spare that will do. What is wrong with one of them is no reason to fail.
+    /// Takes the first spare that will do. One that fails is given up: there are others, and new
+    /// files.
     fn of_a_spare(&self, number: u32) -> Result<Option<Segment>> {
         let place = self.place();
         for spare in place.list()?.spares {
             let size_bytes = place.options.segment_bytes;
             let Some(file) = open_spare(place, &spare, size_bytes) else { continue };
-            let failed = |os| Error::os("prepare the spare", &spare, os);
             let header = self.next_life(file.as_ref(), number)?;
-            file.write_all(Site::PrepareHeader, &header.encode(), 0).map_err(failed)?;
-            file.sync_all(Site::PrepareSync).map_err(failed)?;
+            let begun = file
+                .write_all(Site::PrepareHeader, &header.encode(), 0)
+                .and_then(|()| file.sync_all(Site::PrepareSync));
+            if begun.is_err() {
+                // Not synced a second time: a failed sync may be followed by one that lies.
+                place.remove(Site::PrepareUndo, &spare)?;
+                continue;
+            }
             let path = place.path_of(number);
             place
                 .storage

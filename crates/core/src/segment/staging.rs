@@ -156,9 +156,8 @@ impl Staging {
         start <= self.frames_end - FRAME_HEADER_BYTES
     }
 
-    /// Makes a frame; returns where it starts and ends. Without room for it nothing is staged,
-    /// and the writer is
-    /// done for: it was to look before.
+    /// Makes a frame; returns where it starts and ends. Without room for it nothing is staged, and
+    /// the writer is done for: it was to look before.
     pub(super) fn stage<'a>(
         &mut self,
         kind: u8,

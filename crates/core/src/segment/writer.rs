@@ -175,6 +175,16 @@ impl Writer {
         Ok(self.synced)
     }
 
+    /// Writes the block in which the last frame ends again, and syncs it: it may only have been in
+    /// memory.
+    pub(super) fn prove_tail(&mut self) -> Result<()> {
+        if self.is_stale {
+            self.write_blocks()?;
+            self.sync_at(Site::SegmentSync)?;
+        }
+        Ok(())
+    }
+
     fn sync_at(&mut self, site: Site) -> Result<()> {
         self.is_broken = true;
         self.segment.sync(site)?;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::op::Entries;
 use super::options::Visibility;
 use super::reader::Reader;
-use super::view::{Found, Look, Seen};
+use super::view::{Found, Look, Seen, WaiterId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::io_thread::{IoThread, caught};
 
@@ -26,10 +26,19 @@ struct Place {
     ended: Option<Error>,
 }
 
+/// The call that is being answered.
+#[derive(Debug, Default)]
+struct Request {
+    is_wanted: bool,
+    /// Under which name it waits, if it does.
+    waiter: Option<WaiterId>,
+}
+
 /// A place in a log that moves on with what is read.
 #[derive(Debug)]
 pub struct Follower {
     place: Mutex<Place>,
+    request: Mutex<Request>,
     visibility: Visibility,
     reader: Reader,
     io: Arc<IoThread>,
@@ -49,7 +58,14 @@ impl Follower {
             return Err(Error::invalid_argument("LSNs start at 1"));
         }
         let place = Place { next: from, epoch: reader.view().epoch(), ended: None };
-        Ok(Self { place: Mutex::new(place), visibility, reader, io, closed })
+        Ok(Self {
+            place: Mutex::new(place),
+            request: Mutex::default(),
+            visibility,
+            reader,
+            io,
+            closed,
+        })
     }
 
     /// Gives what came since the last call, up to a number of bytes but at least one entry, to
@@ -67,29 +83,65 @@ impl Follower {
         wait: bool,
         done: impl FnOnce(Result<Option<Entries>>) + Send + 'static,
     ) {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner).is_wanted = true;
+        self.step(bytes_max, wait, done);
+    }
+
+    /// Takes a call of [`Follower::next`] back that waits: its `done` is dropped, and nobody waits
+    /// for it any more. What is being read meanwhile is given all the same.
+    pub fn withdraw(&self) {
+        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
+        request.is_wanted = false;
+        let waiter = request.waiter.take();
+        drop(request);
+        if let Some(waiter) = waiter {
+            self.reader.view().forget(waiter);
+        }
+    }
+
+    fn step(
+        self: &Arc<Self>,
+        bytes_max: usize,
+        wait: bool,
+        done: impl FnOnce(Result<Option<Entries>>) + Send + 'static,
+    ) {
         let look = match self.look(bytes_max) {
             Ok(look) => look,
             Err(error) => return done(Err(error)),
         };
+        if !wait {
+            return self.give(&look, self.reader.view().look(&look), done);
+        }
         // Whoever waits is called again by the view, and only then.
         let done = Arc::new(Mutex::new(Some(done)));
-        let seen = if wait {
-            let (again, later) = (Arc::clone(self), Arc::clone(&done));
-            self.reader.view().look_or_wait(&look, move || {
-                let taken = later.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if let Some(done) = taken {
-                    again.next(bytes_max, true, done);
-                }
-            })
-        } else {
-            self.reader.view().look(&look)
+        let (again, later) = (Arc::clone(self), Arc::clone(&done));
+        let seen = self.reader.view().look_or_wait(&look, move || {
+            if let Some(done) = take(&later).filter(|_| again.is_wanted()) {
+                again.step(bytes_max, true, done);
+            }
+        });
+        let seen = match seen {
+            Ok((_, Some(waiter))) => return self.waits_as(waiter),
+            Ok((seen, None)) => Ok(seen),
+            Err(error) => Err(error),
         };
-        if wait && matches!(seen, Ok(Seen { found: Found::Nothing, .. })) {
-            return;
-        }
-        let taken = done.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(done) = taken {
+        if let Some(done) = take(&done) {
             self.give(&look, seen, done);
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner).is_wanted
+    }
+
+    /// Remembers under which name it waits, unless the call was taken back meanwhile.
+    fn waits_as(&self, waiter: WaiterId) {
+        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
+        if request.is_wanted {
+            request.waiter = Some(waiter);
+        } else {
+            drop(request);
+            self.reader.view().forget(waiter);
         }
     }
 

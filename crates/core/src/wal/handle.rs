@@ -3,6 +3,7 @@
 //! Handles of one process share an instance: one view, one commit path. The last one to close ends
 //! it, with a mark that proves everything before it.
 
+use std::any::Any;
 use std::fmt::{self, Debug};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -99,12 +100,18 @@ impl Instance {
     }
 
     /// Starts to follow the writer.
-    pub(super) fn start_trailing(&self, trailer: Trailer) -> Result<()> {
+    /// The thread keeps `registered` until it ends, so that the next reader finds this instance.
+    pub(super) fn start_trailing(
+        &self,
+        trailer: Trailer,
+        registered: Arc<dyn Any + Send + Sync>,
+    ) -> Result<()> {
         let Some(trailing) = &self.trailing else { return Ok(()) };
         let (stop, io) = (Arc::clone(&trailing.stop), Arc::clone(&self.io));
         let reader = self.reader.clone();
         spawn("tidemark-follow", move || {
             read_only::trail(trailer, &stop);
+            drop(registered);
             io.end();
             reader.release();
             stop.ended();
@@ -125,7 +132,7 @@ impl Instance {
 impl Trailing {
     fn attach(&self) -> bool {
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_open = !self.stop.is_set();
+        let is_open = !self.stop.is_set() && !self.stop.has_ended();
         *handles += usize::from(is_open);
         is_open
     }
@@ -134,11 +141,11 @@ impl Trailing {
     fn detach(&self, done: impl FnOnce() + Send + 'static) {
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         *handles = handles.saturating_sub(1);
-        let is_last = *handles == 0;
-        drop(handles);
-        if is_last {
+        if *handles == 0 {
+            // Under the lock: whoever attaches next finds it ended, and opens the log anew.
             self.stop.set(Box::new(done));
         } else {
+            drop(handles);
             done();
         }
     }

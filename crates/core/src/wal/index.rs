@@ -166,6 +166,11 @@ impl LogIndex {
         self.segments.back()
     }
 
+    /// The number of the first segment.
+    pub(super) fn oldest(&self) -> Option<u32> {
+        self.segments.front().map(|segment| segment.number)
+    }
+
     /// Number of segments.
     pub(super) fn len(&self) -> usize {
         self.segments.len()

@@ -35,6 +35,7 @@ mod read_only;
 mod reader;
 mod recent;
 mod replay;
+mod staging;
 mod state;
 mod take_over;
 mod view;

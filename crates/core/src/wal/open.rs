@@ -74,6 +74,9 @@ struct Tenure {
 
 impl Drop for Tenure {
     fn drop(&mut self) {
+        // After a panic nobody else has told those who wait.
+        let reason = self.instance.poison.check().err().unwrap_or_else(Error::closed);
+        self.instance.reader.view().end(reason);
         self.instance.io.end();
         self.instance.reader.release();
         self.instance.ended.set();
@@ -130,7 +133,8 @@ fn open_to_read(
         let instance = Arc::new(Instance::reading(&trailer, options, durability, &real.path));
         let registered = Arc::new(WalInstance(Arc::clone(&instance)));
         let handle = instance.attach_reader().ok_or_else(Error::closed)?;
-        instance.start_trailing(trailer)?;
+        let owner: Arc<dyn Any + Send + Sync> = Arc::clone(&registered) as _;
+        instance.start_trailing(trailer, owner)?;
         Ok((registered, handle))
     })
 }
@@ -258,6 +262,9 @@ impl WalParts {
         let Opened { log, writer, report } =
             Log::open(storage, &real.path, &log_options, &mut found)?;
         found.check()?;
+        // What a purge made superfluous and a kill left behind (W-2): all that is here is proven.
+        let oldest = found.index.oldest();
+        let needed = found.index.drop_before(found.state.first);
         let publication = Publication::open(storage, &real.path, writer.written())?;
         let active =
             found.index.active().cloned().ok_or_else(|| {
@@ -281,6 +288,9 @@ impl WalParts {
             active,
             directory,
         });
+        if let Some(needed) = needed.filter(|_| needed != oldest) {
+            engine.preparation.remove_before(needed);
+        }
         let recovery = WalRecovery::from(report);
         Ok(Self { engine, reader, recovery, durability, file_system, poison, events, metrics })
     }

@@ -138,6 +138,13 @@ fn used_up() -> Error {
     Error::new(ErrorKind::TooLarge, "the log has used all its segment numbers; begin another one")
 }
 
+impl Drop for Preparation {
+    /// Whatever ends the engine: no file is made or removed once the log's lock is free.
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
 impl Slot {
     fn lock(&self) -> std::sync::MutexGuard<'_, Next> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)

@@ -204,9 +204,11 @@ fn start(
         if words.is_some_and(|words| again != Some(words.generation)) {
             continue;
         }
-        match inspected {
+        // What a writer purged and removed since it published that position is missing here, and
+        // is no damage: what it has published by now says so.
+        let checked = inspected.and_then(|found| found.replay.check().map(|()| found));
+        match checked {
             Ok(inspected) => {
-                inspected.replay.check()?;
                 return Ok(Start {
                     log: inspected.log,
                     cursor: inspected.cursor,
@@ -278,6 +280,10 @@ impl Stop {
 
     pub(super) fn is_set(&self) -> bool {
         self.lock().is_set
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().has_ended
     }
 
     /// Tells who has asked for it that nothing is open any more.

@@ -43,6 +43,9 @@ pub(super) enum Update {
 
 type Wake = Box<dyn FnOnce() + Send>;
 
+/// Names who waits, for [`View::forget`].
+pub(super) type WaiterId = u64;
+
 /// What lies under the mutex.
 pub(super) struct Inside {
     /// The durable hard state and first LSN, and the next LSN of what is *written*.
@@ -56,7 +59,8 @@ pub(super) struct Inside {
     cuts: Cuts,
     /// What is written, and waits for the sync (V-2).
     updates: VecDeque<Update>,
-    waiting: Vec<Wake>,
+    waiting: Vec<(WaiterId, Wake)>,
+    last_waiter: WaiterId,
     /// Why nothing more will come.
     ended: Option<Error>,
 }
@@ -97,6 +101,7 @@ impl View {
             cuts: Cuts::default(),
             updates: VecDeque::new(),
             waiting: Vec::new(),
+            last_waiter: 0,
             ended: None,
         };
         Self { inside: Mutex::new(inside) }
@@ -199,6 +204,16 @@ impl View {
         call_all(woken);
     }
 
+    /// Nobody waits under this name any more.
+    pub(super) fn forget(&self, waiter: WaiterId) {
+        let mut inside = self.lock();
+        let index = inside.waiting.iter().position(|(id, _)| *id == waiter);
+        let forgotten = index.map(|index| inside.waiting.swap_remove(index));
+        drop(inside);
+        // Whatever it holds is dropped without the lock.
+        drop(forgotten);
+    }
+
     /// Whoever waits shall look again.
     pub(super) fn wake_all(&self) {
         let woken = mem::take(&mut self.lock().waiting);
@@ -226,14 +241,17 @@ impl View {
         &self,
         look: &Look,
         wake: impl FnOnce() + Send + 'static,
-    ) -> Result<Seen> {
+    ) -> Result<(Seen, Option<WaiterId>)> {
         let mut inside = self.lock();
         let seen = inside.look(look)?;
-        if matches!(seen.found, Found::Nothing) {
-            inside.ended.clone().map_or(Ok(()), Err)?;
-            inside.waiting.push(Box::new(wake));
+        if !matches!(seen.found, Found::Nothing) {
+            return Ok((seen, None));
         }
-        Ok(seen)
+        inside.ended.clone().map_or(Ok(()), Err)?;
+        inside.last_waiter += 1;
+        let id = inside.last_waiter;
+        inside.waiting.push((id, Box::new(wake)));
+        Ok((seen, Some(id)))
     }
 }
 
@@ -267,8 +285,8 @@ pub(super) enum Found {
     Place(Place, Log),
 }
 
-fn call_all(woken: Vec<Wake>) {
-    for wake in woken {
+fn call_all(woken: Vec<(WaiterId, Wake)>) {
+    for (_, wake) in woken {
         wake();
     }
 }
