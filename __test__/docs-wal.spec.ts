@@ -1,4 +1,5 @@
-// The blocks of docs/wal.md: they compile as they stand, and do what their comments say.
+// The blocks of docs/wal.md, and what the README shows of it: they compile as they stand, and do
+// what their comments say.
 import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -10,15 +11,18 @@ import { ended } from './support/child.ts';
 import { compiled, root } from './support/compiled.ts';
 import { tempDir } from './support/temp-dir.ts';
 
-const page = readFileSync(path.join(root, 'docs/wal.md'), 'utf8');
-const blocks = [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, block = '']) => block);
+const blocks = ['docs/wal.md', 'README.md'].flatMap((name) => {
+  const page = readFileSync(path.join(root, name), 'utf8');
+  const found = [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, block = '']) => block);
+  return found.filter((block) => block.includes('Wal.open('));
+});
 
 /** What a block says that it prints: the comments behind its calls of console.log, in order. */
 function promised(block: string): string[] {
   return [...block.matchAll(/console\.log\(.*\/\/ (.*)$/gm)].map(([, comment = '']) => comment);
 }
 
-test('the blocks of docs/wal.md compile against the package', (t) => {
+test('the blocks about Wal compile against the package', (t) => {
   const config = ts.readConfigFile(path.join(root, 'tsconfig.json'), (name) =>
     ts.sys.readFile(name),
   );
@@ -39,10 +43,10 @@ test('the blocks of docs/wal.md compile against the package', (t) => {
     complaints.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
     [],
   );
-  t.true(files.size >= 7, `${files.size} blocks`);
+  t.true(files.size >= 8, `${files.size} blocks`);
 });
 
-test('the blocks of docs/wal.md run, and print what they say', async (t) => {
+test('the blocks about Wal run, and print what they say', async (t) => {
   const directory = tempDir(t);
   const index = pathToFileURL(compiled('index.ts')).href;
   const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
