@@ -23,7 +23,8 @@ async function ran(
 
 test.serial('three Raft nodes keep votes and committed entries over SIGKILL', async (t) => {
   const { last, rows } = await ran(t, 'raft-run.ts', '1');
-  t.is(last, 'nothing lost over 4 kills');
+  t.is(last, `nothing lost over ${rows.get('kills survived') ?? 0} kills`);
+  t.true((rows.get('kills survived') ?? 0) >= 4);
   const atLeastOne = ['snapshots installed', 'logs cut', 'second votes refused', 'elections'];
   for (const what of atLeastOne) t.true((rows.get(what) ?? 0) > 0, what);
 });

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { Cluster } from './lib/raft-cluster.ts';
+import type { Message } from './lib/raft-messages.ts';
 import { randomBelow, seed } from './lib/random.ts';
 
 const ROUNDS = Number(process.argv[2] ?? 3);
@@ -68,23 +69,37 @@ async function fallBehind(): Promise<void> {
 /** A leader with entries that nobody else has, and an election in which a voter dies. */
 async function cutOff(): Promise<void> {
   const leader = observer.leader ?? '';
+  const vote = cluster.passing(({ from, message }) => {
+    return from !== leader && message.kind === 'vote' && message.granted;
+  });
   cluster.cut(leader);
   const taken = cluster.passing(({ from, message }) => {
-    const entries = message.kind === 'append' ? message.entries : [];
-    return from === leader && entries.some(({ command }) => Buffer.from(command).includes('lost'));
+    return from === leader && (hasLost(message) || !LEADING.has(message.kind));
   });
   const lost = ['a', 'b', 'c'].map((name) => `command ${commands}, lost ${name}`);
   cluster.say(leader, { kind: 'propose', commands: lost });
-  // Unless it had lost an election already, and nobody had heard of the next one.
-  await Promise.race([taken, cluster.until(() => observer.leader !== leader)]);
-  const vote = cluster.passing(({ message }) => message.kind === 'vote' && message.granted);
+  const { message } = await taken;
   await cluster.kill(leader);
+  if (!hasLost(message)) {
+    // It had lost an election just before it was cut off: once more, with its successor.
+    cluster.start(leader);
+    await commit(1);
+    return cutOff();
+  }
   const { from: voter } = await vote;
   await cluster.kill(voter);
   cluster.start(voter);
   await commit(5 + randomBelow(20));
   cluster.start(leader);
-  await commit(5);
+  return commit(5);
+}
+
+/** What only leaders say. */
+const LEADING: ReadonlySet<string> = new Set(['append', 'install']);
+
+function hasLost(message: Message): boolean {
+  const entries = message.kind === 'append' ? message.entries : [];
+  return entries.some(({ command }) => Buffer.from(command).includes('lost'));
 }
 
 /** A follower that dies as it says that it has an entry. */
