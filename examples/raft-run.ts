@@ -20,8 +20,8 @@ const ROUNDS = Number(process.argv[2] ?? 3);
 const COMMANDS_AT_ONCE = 10;
 /** How long a command may take before it is proposed again, perhaps to another leader. */
 const PATIENCE_MS = 500;
-/** A run that hangs is a run that failed. */
-const HANG_MS = 50_000;
+/** A run in which nothing is committed for so long has failed. */
+const HANG_MS = 40_000;
 
 const directory = mkdtempSync(path.join(tmpdir(), 'tidemark-raft-'));
 const cluster = new Cluster(directory, ['amber', 'birch', 'cedar']);
@@ -47,6 +47,7 @@ async function commit(count: number): Promise<void> {
     await cluster.until(isDone).finally(() => {
       clearInterval(again);
     });
+    hang.refresh();
   }
 }
 
@@ -126,7 +127,8 @@ async function run(): Promise<void> {
 }
 
 const hang = setTimeout(() => {
-  console.error('the cluster makes no progress');
+  const applied = names.map((name) => `${name} ${observer.appliedBy(name)}`).join(', ');
+  console.error(`no progress behind ${observer.committed}: ${applied}`);
   cluster.killAll();
   rmSync(directory, { recursive: true, force: true });
   process.exit(1);
