@@ -82,7 +82,7 @@ export class RaftStorage implements AsyncDisposable {
   }
 
   /** Entries from an index on, which the snapshot has not replaced; at most so many bytes. */
-  async entries(from: bigint, maxBytes = 64 * 1024): Promise<LogEntry[]> {
+  async entries(from: bigint, maxBytes: number = 64 * 1024): Promise<LogEntry[]> {
     if (from > this.#wal.durableLsn) return [];
     return (await this.#wal.readRange({ from, maxBytes })).map(({ data }) => entryOf(data));
   }
