@@ -100,8 +100,11 @@ pub(crate) fn copy_log(from: &Path, to: &Path) {
     fs::create_dir(to).expect("it can be made");
     for entry in fs::read_dir(from).expect("it can be listed") {
         let entry = entry.expect("an entry");
-        if entry.file_type().expect("a type").is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name())).expect("it is copied");
+        let path = entry.path();
+        // The next segment may be on its way to its name: without it the log is as well.
+        let unnamed = path.extension().is_some_and(|it| it == "tmp" || it == "spare");
+        if !unnamed && entry.file_type().expect("a type").is_file() {
+            fs::copy(&path, to.join(entry.file_name())).expect("it is copied");
         }
     }
 }
