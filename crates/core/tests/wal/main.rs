@@ -18,6 +18,8 @@ mod golden;
 #[cfg(test)]
 mod levels;
 #[cfg(test)]
+mod mended;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod processes;
