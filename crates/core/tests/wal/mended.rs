@@ -27,7 +27,8 @@ fn interval(millis: u64) -> WalOptions {
 #[test]
 fn sg2_a_mark_that_was_only_in_memory_is_proven_before_it_is_built_on() {
     let mut judged = 0;
-    for size in (224..280).step_by(8) {
+    // Sizes with which the mark ends in another sector than it begins in.
+    for size in [240, 248, 256, 264] {
         let world = World::new(Disk::new(), 1);
         let process = world.process();
         let fails = Arc::new(AtomicBool::new(false));
@@ -46,7 +47,7 @@ fn sg2_a_mark_that_was_only_in_memory_is_proven_before_it_is_built_on() {
             WalParts::open_inline(&second, Path::new(LOG), interval(3_600_000)).unwrap();
         assert!(parts.recovery().was_closed, "the mark is in the cache");
         commit_inline(&mut parts.engine, vec![append(2, 600)], |_, _| ()).unwrap();
-        for (choice, disk) in world.disk().crashes(64, 1) {
+        for (choice, disk) in world.disk().crashes(256, 1) {
             let found = found_on(&disk, small());
             let entries =
                 found.unwrap_or_else(|error| panic!("{size}, {choice}: {error:?}")).entries;
@@ -70,8 +71,13 @@ fn a_purge_under_an_opening_reader_is_no_damage() {
     let writer = Mutex::new(Some(desk));
     let purged = Arc::new(Mutex::new(None));
     let keep = Arc::clone(&purged);
+    let has_looked = AtomicBool::new(false);
     let storage = Hooked::over(world.process().storage(), move |site| {
-        let taken = if site == Site::SegmentList { writer.lock().unwrap().take() } else { None };
+        if site == Site::StateLoad {
+            has_looked.store(true, Ordering::Release);
+        }
+        let lists = site == Site::SegmentList && has_looked.load(Ordering::Acquire);
+        let taken = if lists { writer.lock().unwrap().take() } else { None };
         if let Some(mut desk) = taken {
             desk.commit(&[WalOp::Purge { before: 9 }]);
             *keep.lock().unwrap() = Some(desk);
