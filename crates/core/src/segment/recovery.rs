@@ -96,11 +96,7 @@ impl Recovery<'_> {
         let cursor = scan::replay_to(Cursor::start(&active.segment), end, self.replay)?;
         self.keep_spares(scanned, names)?;
         self.log.set_prepared(&active.segment);
-        let mut writer = cursor.into_writer(&self.log, end, &[])?.behind_a_mark();
-        // Whoever wrote the mark may have ended before its sync: no frame may call it synced
-        // before it is (SG-2).
-        writer.prove_tail()?;
-        Ok(writer)
+        Ok(cursor.into_writer(&self.log, end, &[])?.behind_a_mark())
     }
 
     /// Quarantines what lies behind the valid frames of a segment. Whether there was something.

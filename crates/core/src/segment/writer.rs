@@ -175,9 +175,14 @@ impl Writer {
         Ok(self.synced)
     }
 
-    /// Writes the block in which the last frame ends again, and syncs it: it may only have been in
-    /// memory.
-    pub(super) fn prove_tail(&mut self) -> Result<()> {
+    /// Writes the block in which the last frame ends again, and syncs it. Whoever opened a log and
+    /// found it whole calls this first: who wrote its mark may have ended before the sync, and no
+    /// frame may call it synced before it is (SG-2).
+    ///
+    /// # Errors
+    /// As for [`Writer::write`] and [`Writer::sync`].
+    pub fn prove_tail(&mut self) -> Result<()> {
+        self.check()?;
         if self.is_stale {
             self.write_blocks()?;
             self.sync_at(Site::SegmentSync)?;

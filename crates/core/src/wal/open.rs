@@ -259,9 +259,10 @@ impl WalParts {
         }
         let log_options = log_options(options, &file_system);
         let mut found = Found::new(&real.path);
-        let Opened { log, writer, report } =
+        let Opened { log, mut writer, report } =
             Log::open(storage, &real.path, &log_options, &mut found)?;
         found.check()?;
+        writer.prove_tail()?;
         // What a purge made superfluous and a kill left behind (W-2): all that is here is proven.
         let oldest = found.index.oldest();
         let needed = found.index.drop_before(found.state.first);

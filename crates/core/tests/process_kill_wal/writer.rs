@@ -98,7 +98,7 @@ fn complaint_of(violation: &Violation) -> String {
 fn run(orders: &Orders, journal: &Journal) -> Result<(), String> {
     let phases = Arc::new(Phases::new(&orders.note, orders.aim, journal.clone()));
     let storage = Hooked::watched(Arc::new(Watched { phases: Arc::clone(&phases) }));
-    let log = Target::open(orders, storage).map_err(|error| complaint(&error))?;
+    let log = Target::open(orders, &storage).map_err(|error| complaint(&error))?;
     let state = log.state().map_err(|violation| complaint_of(&violation))?;
     for run in runs(state.first, state.entries.iter().copied()) {
         journal.tell(&format!("run {WRITER} {}", run.line()));
@@ -215,13 +215,13 @@ enum Target {
 }
 
 impl Target {
-    fn open(orders: &Orders, storage: Arc<dyn Storage>) -> Result<Self> {
+    fn open(orders: &Orders, storage: &Arc<dyn Storage>) -> Result<Self> {
         #[cfg(feature = "planted-bugs")]
         if let Some(bug) = orders.bug {
-            return Self::planted(orders, storage, bug);
+            return Self::planted(orders, Arc::clone(storage), bug);
         }
         let registry = WalRegistry::default();
-        let wal = Wal::open(&registry, &storage, &orders.log, options(orders.round))?;
+        let wal = Wal::open(&registry, storage, &orders.log, options(orders.round))?;
         Ok(Self::Log(wal))
     }
 
