@@ -40,8 +40,8 @@ async function run(
 const four = ['a', 'b', 'c', 'd'] as const;
 
 /**
- * A race whose shares are equal, or the third that is not. A lock that is unfair is so every time; a
- * machine that has other work gives one of them a CPU less now and then.
+ * A race whose shares are equal, or the third that is not. A lock that is unfair is so every time;
+ * a machine that has other work gives one of them a CPU less now and then.
  */
 async function fairRun(
   t: ExecutionContext,
