@@ -50,31 +50,42 @@ function readTap(line, counts) {
   return `test ${title} ... ${verdict}`;
 }
 
+/** Compares what processes get of a lock: whoever else wants a CPU takes it from one of them. */
+const ALONE = ['__test__/hand-over.spec.ts'];
+
 const SUITES = {
   rust: {
-    command: (/** @type {string[]} */ filter) =>
-      /** @type {[string, string[]]} */ ([
-        'cargo',
+    commands: (/** @type {string[]} */ filter) =>
+      /** @type {[string, string[]][]} */ ([
         [
-          ...['test', '--workspace', '--features', 'tidemark-core/planted-bugs'],
-          ...['--no-fail-fast', ...filter],
+          'cargo',
+          [
+            ...['test', '--workspace', '--features', 'tidemark-core/planted-bugs'],
+            ...['--no-fail-fast', ...filter],
+          ],
         ],
       ]),
     read: readCargo,
   },
-  node: { command: specs('__test__/**/*.spec.ts'), read: readTap },
-  interop: { command: specs('interop/*.spec.ts'), read: readTap },
+  node: { commands: specs('__test__/**/*.spec.ts', ALONE), read: readTap },
+  interop: { commands: specs('interop/*.spec.ts'), read: readTap },
 };
 
 /**
- * The command that runs the specs of a pattern, or those that a filter names.
+ * The commands that run the specs of a pattern, or those that a filter names.
  * @param {string} pattern
- * @returns {(filter: string[]) => [string, string[]]}
+ * @param {string[]} [alone] specs that have the machine to themselves
+ * @returns {(filter: string[]) => [string, string[]][]}
  */
-function specs(pattern) {
+function specs(pattern, alone = []) {
   return (filter) => {
-    const named = filter.some((word) => !word.startsWith('-'));
-    return tool('ava', ['--tap', ...(named ? [] : [pattern]), ...filter]);
+    if (filter.length > 0) {
+      const named = filter.some((word) => !word.startsWith('-'));
+      return [tool('ava', ['--tap', ...(named ? [] : [pattern]), ...filter])];
+    }
+    const others = [pattern, ...alone.map((spec) => `!${spec}`)];
+    const lots = [others, ...alone.map((spec) => [spec])];
+    return lots.map((lot) => tool('ava', ['--tap', ...lot]));
   };
 }
 
@@ -91,14 +102,14 @@ export function ensurePeers() {
 /** @typedef {'rust' | 'node' | 'interop'} Suite */
 
 /**
+ * One command of a suite.
  * @param {Suite} name
- * @param {string[]} filter
+ * @param {[string, string[]]} command
  * @returns {Promise<Counts>}
  */
-async function runSuite(name, filter) {
+async function runCommand(name, [program, args]) {
   const counts = { passed: 0, failed: 0, skipped: 0 };
-  const { command, read } = SUITES[name];
-  const [program, args] = command(filter);
+  const { read } = SUITES[name];
   const color = process.stdout.isTTY ? 'always' : 'auto';
   const child = spawn(program, args, {
     cwd: root,
@@ -136,10 +147,12 @@ export async function runTests(names, filter = []) {
   const total = { passed: 0, failed: 0, skipped: 0 };
   for (const name of names) {
     process.stdout.write(`\n== ${name} tests ==\n`);
-    const counts = await runSuite(name, filter);
-    total.passed += counts.passed;
-    total.failed += counts.failed;
-    total.skipped += counts.skipped;
+    for (const command of SUITES[name].commands(filter)) {
+      const counts = await runCommand(name, command);
+      total.passed += counts.passed;
+      total.failed += counts.failed;
+      total.skipped += counts.skipped;
+    }
   }
   return total;
 }

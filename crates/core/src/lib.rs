@@ -18,6 +18,7 @@ pub mod event;
 pub mod file_lock;
 pub mod group_commit;
 pub mod io_thread;
+mod latch;
 pub mod metrics;
 mod path;
 pub mod poison;

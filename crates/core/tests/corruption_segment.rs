@@ -108,9 +108,7 @@ fn a_file_that_is_cut_off_is_an_error() {
     let disk = two_segments(true);
     for path in [FIRST, SECOND] {
         let size = disk.read(path).unwrap().len();
-        let sizes =
-            (0..size).step_by(61).chain((0..size).step_by(4096)).chain([size + 1, 2 * size]);
-        for cut in sizes {
+        for cut in (0..size).chain([size + 1, 2 * size]) {
             let error = found(&changed(&disk, path, |bytes| bytes.resize(cut, 0))).unwrap_err();
             is_a_refusal(&error);
         }

@@ -7,7 +7,7 @@ use std::any::Any;
 use std::fmt::{self, Debug};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tidemark_storage::Storage;
@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Events, Observer};
 use crate::group_commit::{Engine, Enqueued, GroupCommit, Limits, Request, Sink, Ticket};
 use crate::io_thread::IoThread;
+use crate::latch::Latch;
 use crate::metrics::{Metric, Metrics};
 use crate::poison::Poison;
 
@@ -350,16 +351,10 @@ impl Store {
             // Operations settle in order: after this one, all that were accepted before it have.
             let _whatever_became_of_it = self.call(&Op::Put(Vec::new()));
         }
-        let done = Arc::new((Mutex::new(false), Condvar::new()));
-        let told = Arc::clone(&done);
-        self.close(move || {
-            *told.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-            told.1.notify_all();
-        });
-        let mut closed = done.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*closed {
-            closed = done.1.wait(closed).unwrap_or_else(PoisonError::into_inner);
-        }
+        let closed = Arc::new(Latch::default());
+        let done = Arc::clone(&closed);
+        self.close(move || done.set());
+        closed.wait();
     }
 }
 

@@ -7,7 +7,7 @@ use std::any::Any;
 use std::fmt::{self, Debug};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::follower::Follower;
@@ -22,9 +22,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Events, Observer};
 use crate::group_commit::{Enqueued, GroupCommit, Request, Sink, Ticket, spawn};
 use crate::io_thread::IoThread;
+use crate::latch::Latch;
 use crate::metrics::{Metric, Metrics};
 use crate::poison::Poison;
-use crate::segment::{self, Report};
+use crate::segment::Report;
 
 /// What opening a log found and mended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,7 +58,8 @@ pub(super) struct Instance {
     pub(super) weakness: Option<String>,
     pub(super) recovery: WalRecovery,
     pub(super) path: PathBuf,
-    pub(super) ended: Ended,
+    /// Set when the commit thread has ended and let go of the log's lock.
+    pub(super) ended: Latch,
     /// Of a process that only reads: its handles, and the thread that follows the writer.
     pub(super) trailing: Option<Trailing>,
 }
@@ -94,7 +96,7 @@ impl Instance {
             weakness: None,
             recovery: WalRecovery { proven_last, ..WalRecovery::default() },
             path: path.to_owned(),
-            ended: Ended::default(),
+            ended: Latch::default(),
             trailing: Some(trailing),
         }
     }
@@ -160,27 +162,6 @@ impl From<Report> for WalRecovery {
             cut_bytes: report.cut_bytes,
             quarantined: report.quarantined,
             proven_last: None,
-        }
-    }
-}
-
-/// Whether the commit thread has ended and let go of the log's lock.
-#[derive(Debug, Default)]
-pub(super) struct Ended {
-    is_over: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Ended {
-    pub(super) fn set(&self) {
-        *self.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
-    }
-
-    pub(super) fn wait(&self) {
-        let mut is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*is_over {
-            is_over = self.changed.wait(is_over).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -426,10 +407,10 @@ impl Wal {
             // also where another handle keeps the log open.
             let _whatever_became_of_it = self.call(&WalOp::Sync);
         }
-        let told = Arc::new(Ended::default());
-        let done = Arc::clone(&told);
+        let closed = Arc::new(Latch::default());
+        let done = Arc::clone(&closed);
         self.close(move || done.set());
-        told.wait();
+        closed.wait();
     }
 }
 
@@ -450,7 +431,3 @@ impl Debug for Instance {
         write!(f, "Instance({})", self.path.display())
     }
 }
-
-/// The range of segment sizes of a log, in bytes.
-pub const SEGMENT_BYTES_RANGE: (u32, u32) =
-    (super::options::SEGMENT_BYTES_MIN, segment::SEGMENT_BYTES_MAX);

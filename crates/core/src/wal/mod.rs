@@ -43,7 +43,7 @@ mod view;
 pub use self::bug::Bug;
 pub use self::engine::WalEngine;
 pub use self::follower::Follower;
-pub use self::handle::{SEGMENT_BYTES_RANGE, Wal, WalRecovery};
+pub use self::handle::{Wal, WalRecovery};
 pub use self::op::{
     Entries, HARD_STATE_BYTES_MAX, HardState, Records, SyncOverride, WalOp, WalOutcome,
 };

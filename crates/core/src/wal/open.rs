@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tidemark_storage::{File, FileSystem, LockMode, Site, Storage};
 
 use super::engine::{EngineParts, WalEngine};
-use super::handle::{Ended, Instance, Wal, WalRecovery};
+use super::handle::{Instance, Wal, WalRecovery};
 use super::metrics::WalMetrics;
 use super::op::{Entries, HardState};
 use super::options::{RecoveryMode, Visibility, WalOptions};
@@ -21,6 +21,7 @@ use crate::checkpoint::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Events, Observer};
 use crate::group_commit::{GroupCommit, Limits};
+use crate::latch::Latch;
 use crate::path::{self, RealDirectory};
 use crate::poison::Poison;
 use crate::registry::Registry;
@@ -323,7 +324,7 @@ impl WalParts {
             weakness,
             recovery: self.recovery,
             path: real.path.clone(),
-            ended: Ended::default(),
+            ended: Latch::default(),
             trailing: None,
         });
         let registered = Arc::new(WalInstance(Arc::clone(&instance)));

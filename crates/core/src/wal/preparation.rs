@@ -8,9 +8,9 @@ use std::fmt::{self, Debug};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::metrics::WalMetrics;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::io_thread::{IoThread, caught};
-use crate::segment::{Log, Segment};
+use crate::segment::{Log, Segment, numbers_used_up};
 
 /// How far the next segment is.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Preparation {
         let (log, slot) = (self.log.clone(), Arc::clone(&self.slot));
         let metrics = Arc::clone(&self.metrics);
         let make = move || {
-            let made = caught(|| log.prepare(active.checked_add(1).ok_or_else(used_up)?));
+            let made = caught(|| log.prepare(active.checked_add(1).ok_or_else(numbers_used_up)?));
             metrics.prepares.add(1);
             *slot.lock() = Next::Done(made);
             slot.changed.notify_all();
@@ -132,10 +132,6 @@ impl Preparation {
             thread.end();
         }
     }
-}
-
-fn used_up() -> Error {
-    Error::new(ErrorKind::TooLarge, "the log has used all its segment numbers; begin another one")
 }
 
 impl Drop for Preparation {

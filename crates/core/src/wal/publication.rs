@@ -19,11 +19,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tidemark_storage::{File, LockMode, Map, Open, OsError, Site, Storage};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::segment::{BLOCK_BYTES, Position};
+use crate::segment::{BLOCK_BYTES, Position, h64};
 
 /// The file's name in the directory of the log.
 pub(super) const NAME: &str = "state";
@@ -44,11 +43,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// What the word beside `durable` has to be.
 pub(super) fn check_word(generation: u64, durable: u64) -> u64 {
-    let hash = Sha256::new()
-        .chain_update(generation.to_le_bytes())
-        .chain_update(durable.to_le_bytes())
-        .finalize();
-    hash.first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
+    h64(&[&generation.to_le_bytes(), &durable.to_le_bytes()])
 }
 
 /// Whether a directory has no segment yet. Fails if it has a page nevertheless: the first segment

@@ -115,6 +115,9 @@ impl Trailer {
         if !is_known || self.show(&words).is_err() {
             self.read_again()?;
         }
+        if words.is_poisoned {
+            self.view.end(gave_up(&self.directory));
+        }
         Ok(Some(words.signal))
     }
 
@@ -223,6 +226,16 @@ fn start(
         let message = format!("writers of {} keep coming and going", directory.display());
         Error::new(ErrorKind::Locked, message).at(directory)
     }))
+}
+
+/// For who waits: nothing comes before another writer has recovered the log.
+fn gave_up(directory: &Path) -> Error {
+    let message = format!(
+        "the process that writes to {} gave up after a failed write or sync; follow the log again \
+         once it was opened anew there",
+        directory.display()
+    );
+    Error::new(ErrorKind::Poisoned, message).at(directory)
 }
 
 /// What a frame is to readers.

@@ -184,6 +184,8 @@ impl View {
         inside.log = log;
         inside.recent.clear();
         inside.updates.clear();
+        // Another writer may have taken over from one that gave up.
+        inside.ended = None;
         let woken = mem::take(&mut inside.waiting);
         drop(inside);
         call_all(woken);

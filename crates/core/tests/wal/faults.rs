@@ -9,12 +9,14 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use tidemark_core::event::Event;
 use tidemark_core::group_commit::{commit_inline, due_inline, finish_inline};
 use tidemark_core::wal::{Visibility, WalOp, WalParts};
 use tidemark_core::{Error, ErrorKind};
 use tidemark_sim::{Disk, Fault, FaultKind, World};
 use tidemark_storage::{OsError, Site};
 
+use super::rig::Watcher;
 use super::wal_support::{LOG, Model, append, append_many, found_on, hard_state, small};
 
 /// Disks that are looked at after each fault.
@@ -74,6 +76,7 @@ impl Judge {
 struct Outcome {
     world: World,
     judge: Judge,
+    watcher: Watcher,
     poisoned: bool,
     refused: usize,
 }
@@ -85,7 +88,8 @@ fn run(fault: Option<Fault>) -> Outcome {
     if let Some(fault) = fault {
         world.inject(fault);
     }
-    let mut outcome = Outcome { world, judge: Judge::new(), poisoned: false, refused: 0 };
+    let (judge, watcher) = (Judge::new(), Watcher::new());
+    let mut outcome = Outcome { world, judge, watcher, poisoned: false, refused: 0 };
     let open = || WalParts::open_inline(&storage, Path::new(LOG), small());
     let mut parts = match open() {
         Ok(parts) => parts,
@@ -96,6 +100,7 @@ fn run(fault: Option<Fault>) -> Outcome {
             open().unwrap_or_else(|error| panic!("{fault:?}: opened again: {error:?}"))
         }
     };
+    parts.subscribe(&outcome.watcher.ears);
     for group in script() {
         outcome.commit(&mut parts, &group, fault);
     }
@@ -137,11 +142,7 @@ impl Outcome {
                     self.judge.in_doubt(op);
                 }
                 Err(error) if error.kind() == ErrorKind::Poisoned => {
-                    // The mark after a purge is nobody's operation: the next one hears of it.
-                    let marks = [Site::SegmentWrite, Site::SegmentSync];
-                    let by_mark = fault.is_some_and(|fault| marks.contains(&fault.site));
-                    assert!(self.poisoned || by_mark, "{fault:?}: {error:?}");
-                    self.poisoned = true;
+                    assert!(self.poisoned, "{fault:?}: {error:?}");
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Expired) => {
                     assert!(self.refused > 0, "{fault:?}: {error:?}");
@@ -154,6 +155,9 @@ impl Outcome {
         }
         for _ in 0..20 {
             if !due_inline(&mut parts.engine) {
+                // The mark after a purge is nobody's operation; whoever listens hears of it.
+                let told = self.watcher.told();
+                self.poisoned |= told.iter().any(|event| matches!(event, Event::Poisoned { .. }));
                 return;
             }
         }

@@ -7,12 +7,13 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::{fs, thread};
 
+use tidemark_core::ErrorKind;
 use tidemark_core::group_commit::{commit_inline, finish_inline};
 use tidemark_core::wal::{SyncLevel, Visibility, WalOp, WalOptions, WalParts, WalTrail};
-use tidemark_sim::{Disk, World};
+use tidemark_sim::{Disk, Fault, World};
 use tidemark_storage::{OsError, Site};
 
-use super::rig::{Machine, put, segments};
+use super::rig::{Machine, ask, ended, put, segments};
 use super::sim::Desk;
 use super::support::{Hooked, Scratch, eventually};
 use super::wal_support::{LOG, append, found_on, record, small};
@@ -178,4 +179,31 @@ fn readers_of_a_process_share_what_they_have_open() {
     let again = machine.reader(&log);
     assert_eq!(again.last_lsn(Visibility::Durable).unwrap(), 1);
     assert!(!segments(&log).is_empty());
+}
+
+/// E-3, R-4: who follows from another process hears that the writer gave up, instead of waiting for
+/// what cannot come; the same handle follows the next writer.
+#[test]
+fn a_writer_that_gave_up_is_told_to_followers_elsewhere_and_the_next_one_is_followed() {
+    let mut desk = Desk::small();
+    desk.commit(&[append(1, 100)]);
+    let mut trail = desk.trail();
+    desk.world.inject(Fault::fail(Site::SegmentSync, 0, OsError::EIO));
+    let failed = desk.try_commit(&[append(2, 100)]).remove(0).unwrap_err();
+    assert!(failed.is_indeterminate());
+    trail.advance().unwrap();
+    let waiting = trail.handle.follow(2, Visibility::Durable).unwrap();
+    assert_eq!(ended(&waiting), ErrorKind::Poisoned);
+    assert!(trail.handle.read(1, 1, 1, Visibility::Durable).is_ok(), "what was there stays");
+    let (world, _) = desk.kill();
+    let next = world.process().storage();
+    let mut parts = WalParts::open_inline(&next, Path::new(LOG), small()).unwrap();
+    trail.advance().unwrap();
+    let after = parts.ends(Visibility::Durable).1;
+    let follower = trail.handle.follow(after, Visibility::Durable).unwrap();
+    let coming = ask(&follower, true);
+    commit_inline(&mut parts.engine, vec![append(3, 100)], |_, _| ()).unwrap();
+    trail.advance().unwrap();
+    let entries = coming.try_recv().expect("it was woken").unwrap().unwrap();
+    assert_eq!(entries.iter().next(), Some((after, record(3, 100).as_slice())));
 }

@@ -91,19 +91,23 @@ pub(crate) fn texts(wal: &Wal) -> Vec<String> {
 /// What a process that is killed now would leave, in a directory beside the log.
 pub(crate) fn killed_copy(scratch: &Scratch, log: &Path, name: &str) -> PathBuf {
     let copy = scratch.path(name);
-    copy_log(log, &copy);
+    // The next segment may be on its way to its name: without it the log is as well.
+    let has_name = |path: &Path| path.extension().is_none_or(|it| it != "tmp" && it != "spare");
+    copy_files(log, &copy, has_name);
     copy
 }
 
-/// Copies the files of a log.
+/// Copies the files of a log that nobody writes to.
 pub(crate) fn copy_log(from: &Path, to: &Path) {
+    copy_files(from, to, |_| true);
+}
+
+fn copy_files(from: &Path, to: &Path, wanted: impl Fn(&Path) -> bool) {
     fs::create_dir(to).expect("it can be made");
     for entry in fs::read_dir(from).expect("it can be listed") {
         let entry = entry.expect("an entry");
         let path = entry.path();
-        // The next segment may be on its way to its name: without it the log is as well.
-        let unnamed = path.extension().is_some_and(|it| it == "tmp" || it == "spare");
-        if !unnamed && entry.file_type().expect("a type").is_file() {
+        if wanted(&path) && entry.file_type().expect("a type").is_file() {
             fs::copy(&path, to.join(entry.file_name())).expect("it is copied");
         }
     }
