@@ -27,8 +27,9 @@ use super::writer::{Orders, WRITER};
 
 /// Only a hang takes so long.
 const HANG: Duration = Duration::from_secs(180);
-/// Lines after which a writer that has not come to where it is aimed at is killed anyway.
-const LINES_MAX: u64 = 400;
+/// Lines after which a writer that has not come to where it is aimed at is killed anyway. Each phase
+/// comes again with every few segments: this is dozens of them.
+const LINES_MAX: u64 = 4000;
 /// The same where it would have come while it opened the log.
 const LINES_AFTER_RECOVERY_MAX: u64 = 30;
 /// Aims of a round that are tried again when they were missed: another death came before.
@@ -141,7 +142,8 @@ impl Round {
                     self.tally.looks_at_writers += 1;
                     self.history.looked_at_a_writer(&found)?;
                 }
-                self.kill_writer(true)
+                // Other threads have gone on and left a note of their own: this one stands there.
+                self.kill_writer(Some(stopped))
             }
             Heard::Opened { was_closed, copied, cut } => {
                 self.was_opened = true;
@@ -188,7 +190,7 @@ impl Round {
         for _ in 0..spins {
             std::hint::spin_loop();
         }
-        self.kill_writer(false)
+        self.kill_writer(None)
     }
 
     fn note(&self) -> PathBuf {
@@ -228,11 +230,13 @@ impl Round {
         started.expect("it starts")
     }
 
-    /// Kills the writer, hears what it told before, and looks at what it leaves.
-    fn kill_writer(&mut self, aimed: bool) -> Result<(), Violation> {
+    /// Kills the writer, which may have stopped where it was aimed at, hears what it told before, and
+    /// looks at what it leaves.
+    fn kill_writer(&mut self, stopped: Option<Phase>) -> Result<(), Violation> {
         let Some(writer) = self.writer.take() else { return Ok(()) };
         self.kill(writer, WRITER)?;
-        self.tally.kill(Phase::noted(&self.note()), aimed);
+        let phase = stopped.unwrap_or_else(|| Phase::noted(&self.note()));
+        self.tally.kill(phase, stopped.is_some());
         self.look_at_the_dead()
     }
 
