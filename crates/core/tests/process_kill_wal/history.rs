@@ -316,7 +316,8 @@ impl History {
             })
         };
         if allowed.iter().any(|it| (it.first, &it.entries) == (found.first, &found.entries)) {
-            return told(Kind::Torn);
+            // As it was before a hard state was set: that is gone. As it never was: half of it is.
+            return told(if states.contains(found) { Kind::Lost } else { Kind::Torn });
         }
         if !states.iter().any(is_known) {
             return told(Kind::Invented);

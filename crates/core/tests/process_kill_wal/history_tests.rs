@@ -97,6 +97,11 @@ pub(crate) fn lost() {
                 "again 1 1\n saw 1 1 1 0 2\n saw 1 3 2 0 1\n dead 0\n run 0 1 1 0 2
                 opened 0 1 3 - 0 0 0",
             ),
+            // A hard state that came without an entry.
+            &heard(
+                "try 0 3 durable hard set\n ok 0 3 done\n dead 0\n run 0 1 1 0 2\n run 0 3 2 0 1
+                opened 0 1 4 2 0 0 0",
+            ),
         ],
     );
 }
