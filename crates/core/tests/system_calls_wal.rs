@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::{Hooked, Scratch, eventually, real};
+use support::{Hooked, Scratch, Watch, eventually, real};
 use tidemark_core::group_commit::{Enqueued, Sink};
 use tidemark_core::wal::{Io, Visibility, Wal, WalOp, WalOptions, WalOutcome, WalRegistry};
 use tidemark_core::{RealStorage, Storage};
@@ -113,6 +113,35 @@ fn p1_a_group_costs_one_write_and_one_sync() {
         let groups = usize::try_from(groups_after - groups_before).unwrap();
         assert!(groups <= 3, "64 callers were in {groups} groups");
         assert_eq!(after, before.map(|count| count + groups), "{io:?}");
+        wal.close_blocking();
+    }
+}
+
+/// P1: what a block holds already is not written again once its rest is too small.
+#[test]
+fn p1_a_lone_small_append_writes_one_block() {
+    struct Sizes(Mutex<std::sync::mpsc::Sender<usize>>);
+    impl Watch for Sizes {
+        fn before(&self, _site: Site) -> Option<i32> {
+            None
+        }
+        fn tear(&self, site: Site, bytes: &[u8]) -> Option<usize> {
+            if site == Site::SegmentWrite {
+                self.0.lock().unwrap().send(bytes.len()).unwrap();
+            }
+            None
+        }
+    }
+    for io in [Io::Positional, Io::Mapped] {
+        let (tell, told) = std::sync::mpsc::channel();
+        let storage = Hooked::watched(Arc::new(Sizes(Mutex::new(tell))));
+        let scratch = Scratch::new();
+        let wal = open(&storage, &scratch, options(io));
+        for _ in 0..100 {
+            wal.call(&WalOp::append(vec![7; 256])).unwrap();
+        }
+        let written: Vec<usize> = told.try_iter().collect();
+        assert_eq!(written, [4096; 100], "{io:?}");
         wal.close_blocking();
     }
 }

@@ -151,7 +151,7 @@ impl Recovery<'_> {
         let file = blank.temporary.file()?;
         let failed = |os| Error::os("copy unproven frames into", self.log.directory(), os);
         let flush = |staging: &mut Staging| {
-            staging.write_to(|bytes, offset| {
+            staging.write_to(false, |bytes, offset| {
                 file.write_all(Site::RecoverWrite, bytes, u64::from(offset)).map_err(failed)
             })
         };

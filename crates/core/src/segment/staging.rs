@@ -1,8 +1,9 @@
 //! Frames that are made in memory, behind the tail block that they share (SG-10).
 //!
 //! The buffer begins at a block's start and holds what is known to be there; what it holds beyond
-//! what was written is staged. A frame is chained to the one before and numbered by its writer's
-//! nonce and counter when it is staged (SG-6).
+//! what was written is staged. A block in which nothing is staged, because the next frame did not
+//! fit into its rest, is not written again. A frame is chained to the one before and numbered by
+//! its writer's nonce and counter when it is staged (SG-6).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +45,8 @@ pub(super) struct Staging {
     /// The block's start that the buffer begins at.
     base: u32,
     buffer: Vec<u8>,
+    /// Where in the buffer the first frame begins that is not written.
+    staged_from: Option<usize>,
     /// Whether something was staged that there was no room for.
     overflown: bool,
 }
@@ -62,6 +65,7 @@ impl Staging {
             synced: Position::start_of(header.number),
             base: FIRST_OFFSET,
             buffer: Vec::new(),
+            staged_from: None,
             overflown: false,
         }
     }
@@ -99,8 +103,7 @@ impl Staging {
     }
 
     fn offset(&self) -> u32 {
-        // The buffer never grows beyond the segment: `stage` sees to it.
-        u32::try_from(self.buffer.len()).unwrap_or(u32::MAX).saturating_add(self.base)
+        offset_of(self.buffer.len()).saturating_add(self.base)
     }
 
     pub(super) const fn chain(&self) -> u64 {
@@ -212,6 +215,7 @@ impl Staging {
         };
         let (bytes, chain) = header.encode(self.salt, self.chain);
         put(&mut self.buffer, at, &bytes);
+        self.staged_from.get_or_insert(at);
         self.chain = chain;
         debug_assert!(self.buffer.len().is_multiple_of(ALIGNMENT as usize), "frames are aligned");
         Some(start)
@@ -230,19 +234,32 @@ impl Staging {
         self.stage(KIND_MARK, 0, 0, std::iter::empty());
     }
 
-    /// Hands all of it, in whole blocks, to `write`; on success only the tail block is kept.
+    /// Hands what is staged to `write`, in whole blocks, beginning with the one that the first frame
+    /// begins in; `with_tail` begins with the tail block in any case (SG-10). On success only the
+    /// new tail block is kept.
     pub(super) fn write_to<E>(
         &mut self,
+        with_tail: bool,
         write: impl FnOnce(&[u8], u32) -> Result<(), E>,
     ) -> Result<(), E> {
         let size = self.buffer.len();
+        let from = if with_tail { 0 } else { self.staged_from.unwrap_or(size) };
+        let from = from - from % BLOCK;
         self.buffer.resize(size.next_multiple_of(BLOCK), 0);
-        let written = if self.buffer.is_empty() { Ok(()) } else { write(&self.buffer, self.base) };
+        let blocks = self.buffer.get(from..).unwrap_or_default();
+        let written =
+            if blocks.is_empty() { Ok(()) } else { write(blocks, self.base + offset_of(from)) };
         self.buffer.truncate(size);
         written?;
         let whole = size - size % BLOCK;
         self.buffer.drain(..whole);
-        self.base += u32::try_from(whole).unwrap_or_default();
+        self.base += offset_of(whole);
+        self.staged_from = None;
         Ok(())
     }
+}
+
+/// An index into the buffer, which never grows beyond a segment, as a distance in the file.
+fn offset_of(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }

@@ -23,7 +23,8 @@ pub struct Writer {
     written: Position,
     /// Whether the last frame is a mark.
     is_marked: bool,
-    /// Whether the block that the last frame ends in may only be in memory: until the first write.
+    /// Whether the block that the last frame ends in may only be in memory, or not be padded: until
+    /// the first write.
     is_stale: bool,
     synced: Position,
     /// What [`super::Log`] knows to be synced.
@@ -150,7 +151,9 @@ impl Writer {
         self.is_broken = true;
         let segment = &self.segment;
         self.staging
-            .write_to(|bytes, offset| segment.write_blocks(Site::SegmentWrite, bytes, offset))
+            .write_to(self.is_stale, |bytes, offset| {
+                segment.write_blocks(Site::SegmentWrite, bytes, offset)
+            })
             .map_err(Error::indeterminate)?;
         self.is_broken = false;
         self.link = None;
