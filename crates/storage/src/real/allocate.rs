@@ -16,8 +16,10 @@ use crate::{FileKind, OsError, Result};
 
 /// `FALLOC_FL_WRITE_ZEROES`, which `rustix` has no name for yet.
 const WRITE_ZEROES: FallocateFlags = FallocateFlags::from_bits_retain(0x80);
-/// Large enough that system calls do not count, small enough to stay in the cache.
-const PIECE_SIZE: usize = 1 << 20;
+/// Zeros are written page by page. The cache keeps what one call wrote in as few pieces as it can,
+/// and a piece that is stored into through a map is written back as a whole: after one call of
+/// 1 MiB, each append to a mapped segment would write 1 MiB.
+const PIECE_SIZE: usize = 4096;
 
 /// What is asked of blocks that nobody wrote to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
