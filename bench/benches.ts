@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as after } from 'node:timers/promises';
-import { JsonFileStore } from '../index.ts';
+import { JsonFileStore } from './lib/published.ts';
 import { demand, latency, number, present, table } from './lib/report.ts';
 import { lmdb, lockAndWrite, sqlite } from './lib/rivals.ts';
 import { type Rounds, alternate, median, ratio } from './lib/rounds.ts';

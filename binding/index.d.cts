@@ -36,12 +36,13 @@ export declare class ExternalObject<T> {
 /** The native side of one JavaScript environment. */
 export declare class Hub {
   /**
-   * Opens the channel: `receive` is called with an array of messages.
+   * Opens the channel: `receive` is called with an array of messages, or with the number of
+   * results that lie in the memory that is shared, 3 words each.
    *
    * # Errors
    * If the environment refuses a threadsafe function or a clean-up hook.
    */
-  constructor(receive: (messages: Array<Array<unknown>>) => void)
+  constructor(receive: (told: number | Array<Array<unknown>>) => void, results: BigUint64Array)
   /**
    * Finishes what was accepted, each store within its `exitDrainMs`. Blocks: for
    * `process.on('exit')`.

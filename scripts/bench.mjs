@@ -48,6 +48,7 @@ await main(async () => {
   // Figures of anything else than what is published would mean nothing.
   process.env['TIDEMARK_RELEASE'] = '1';
   await ensureAddon();
+  if (!runNpm(['run', '--silent', 'build:dist'])) throw new SetupError('see above');
   if (needed(STORES)) {
     ensureModulesOfRivals();
     ensureAviso();

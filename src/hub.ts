@@ -21,7 +21,11 @@ export interface StoreListener {
 const SETTLED = 0;
 const EVENT = 1;
 const CREDIT = 2;
-const APPENDED = 3;
+
+/** Results of a log that the addon leaves in the memory that is shared before it calls. */
+const RESULTS_MAX = 512;
+/** Words of 8 bytes of each: its ticket as a float, its first and its last LSN. */
+const RESULT_WORDS = 3;
 
 type Settle = (settlement: Settlement) => void;
 
@@ -30,15 +34,18 @@ class Hub {
   readonly native: InstanceType<typeof native.Hub>;
   readonly #settle = new Map<number, Settle>();
   readonly #listeners = new Map<number, WeakRef<StoreListener>>();
+  readonly #lsns = new BigUint64Array(RESULTS_MAX * RESULT_WORDS);
+  readonly #tickets = new Float64Array(this.#lsns.buffer);
   #lastTicket = 0;
   #wakes = false;
   /** Whether the process ends: no tick will run any more. */
   #exits = false;
 
   constructor() {
-    this.native = new native.Hub((messages) => {
-      for (const message of messages) this.#receive(message);
-    });
+    this.native = new native.Hub((told) => {
+      if (typeof told === 'number') this.#receiveAppended(told);
+      else for (const message of told) this.#receive(message);
+    }, this.#lsns);
     // Environment clean-up hooks run at a natural end and in workers; after process.exit() or an
     // uncaught error in the main thread only this does.
     process.on('exit', () => {
@@ -104,20 +111,16 @@ class Hub {
     this.#listeners.delete(store);
   }
 
-  /** Ticket, first and last LSN of each. */
-  #receiveAppended(numbers: BigUint64Array): void {
-    for (let index = 0; index + 2 < numbers.length; index += 3) {
-      const payload = [numbers[index + 1], numbers[index + 2]];
-      this.settle(Number(numbers[index]), { ok: true, payload });
+  /** What so many operations of a log came to. */
+  #receiveAppended(count: number): void {
+    for (let at = 0; at < count * RESULT_WORDS; at += RESULT_WORDS) {
+      const payload = [this.#lsns[at + 1], this.#lsns[at + 2]];
+      this.settle(this.#tickets[at] as number, { ok: true, payload });
     }
   }
 
   #receive(message: readonly unknown[]): void {
     const [tag, id] = message as readonly [number, number];
-    if (tag === APPENDED) {
-      this.#receiveAppended(message[1] as BigUint64Array);
-      return;
-    }
     if (tag === SETTLED) {
       const [, , ok, body] = message;
       this.settle(

@@ -1,7 +1,7 @@
 // Holds a lock until it is killed.
 //   holder.ts FILE
 import process from 'node:process';
-import { FileLock } from '../../index.ts';
+import { FileLock } from './published.ts';
 
 const [, , file = ''] = process.argv;
 const lock = await FileLock.acquire(file);

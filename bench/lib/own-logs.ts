@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { Wal } from '../../index.ts';
+import { Wal } from './published.ts';
 import type { ClosedLog, Io, Log } from './logs.ts';
 
 const RECORD = new Uint8Array(256).fill(0x5a);

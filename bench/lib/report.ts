@@ -2,7 +2,7 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import os from 'node:os';
 import process from 'node:process';
-import { JsonFileStore } from '../../index.ts';
+import { JsonFileStore } from './published.ts';
 import { type Rounds, quantile } from './rounds.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
-import { JsonFileStore } from '../../index.ts';
+import { JsonFileStore } from './published.ts';
 import { KEY_COUNT, all, next } from './workload.ts';
 
 /** One of those that are measured. Times are in milliseconds. */

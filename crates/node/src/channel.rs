@@ -6,16 +6,16 @@
 //! - CH-2 The event loop is kept alive while operations are pending, and only then. Pending
 //!   operations are counted on the environment's thread alone.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{PoisonError, RwLock};
 
-use napi::bindgen_prelude::{Array, Function, ToNapiValue};
-use napi::{Env, Result, sys};
+use napi::bindgen_prelude::{Array, BigUint64Array, Function, ToNapiValue};
+use napi::{Env, Error, Result, Status};
 
 use crate::hub::HubInner;
 use crate::payload::Message;
-use crate::threadsafe_function::{Receive, ThreadsafeFunction};
+use crate::threadsafe_function::{Call, Receive, ThreadsafeFunction};
 
 /// The end that any thread sends into.
 #[derive(Default)]
@@ -77,13 +77,64 @@ struct Receiver {
 }
 
 impl Receive<Vec<Message>> for Receiver {
-    fn receive(&self, env: &Env, messages: Vec<Message>) -> Result<sys::napi_value> {
+    fn receive(&self, env: &Env, messages: Vec<Message>, call: Call<'_>) -> Result<()> {
         self.hub.received(env, &messages)?;
-        let mut batch = env.create_array(0)?;
+        let mut others = Vec::new();
         for message in messages {
+            match message {
+                Message::Appended(results) => self.hub.results.tell(env, &results, call)?,
+                message => others.push(message),
+            }
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let mut batch = env.create_array(0)?;
+        for message in others {
             batch.insert(message.into_js(env, &self.hub)?)?;
         }
         // SAFETY: the environment is alive, and this is its thread.
-        unsafe { Array::to_napi_value(env.raw(), batch) }
+        call(unsafe { Array::to_napi_value(env.raw(), batch) }?)
+    }
+}
+
+/// What operations of a log came to, on its way to JavaScript: ticket, first and last LSN.
+pub(crate) type Appended = (u32, [u64; 2]);
+
+/// Memory that is shared with JavaScript: results are left in it, and only how many is told. A
+/// result is nothing to collect then, and the caller of a lone append hears of it soonest.
+///
+/// ```text
+/// ticket f64 | first LSN u64 | last LSN u64, for each
+/// ```
+pub(crate) struct Results(RefCell<BigUint64Array>);
+
+impl Results {
+    pub(crate) const fn new(shared: BigUint64Array) -> Self {
+        Self(RefCell::new(shared))
+    }
+
+    /// Calls with the number of results that lie there, as often as it takes.
+    fn tell(&self, env: &Env, results: &[Appended], call: Call<'_>) -> Result<()> {
+        let mut results = results.iter();
+        while results.len() > 0 {
+            let mut shared = self.0.borrow_mut();
+            // SAFETY: this is the environment's thread, and no JavaScript runs while it is written.
+            // The hub keeps the array to itself: nobody detaches it.
+            let words = unsafe { shared.as_mut() };
+            let mut count = 0_u32;
+            for (words, (ticket, lsns)) in words.as_chunks_mut().0.iter_mut().zip(&mut results) {
+                *words = [f64::from(*ticket).to_bits(), lsns[0], lsns[1]];
+                count += 1;
+            }
+            drop(shared);
+            if count == 0 {
+                let what = "the memory for results has no room".to_owned();
+                return Err(Error::new(Status::InvalidArg, what));
+            }
+            // SAFETY: the environment is alive, and this is its thread.
+            call(unsafe { u32::to_napi_value(env.raw(), count) }?)?;
+        }
+        Ok(())
     }
 }

@@ -12,13 +12,13 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use napi::bindgen_prelude::Function;
+use napi::bindgen_prelude::{BigUint64Array, Function};
 use napi::{Either, Env, Result};
 use napi_derive::napi;
 use tidemark_core::group_commit::Enqueued;
 use tidemark_core::io_thread::{IoThread, caught};
 
-use crate::channel::{Channel, PendingCount};
+use crate::channel::{Channel, PendingCount, Results};
 use crate::drain::Drain;
 use crate::failure::Failure;
 use crate::file_lock::LockWaits;
@@ -40,6 +40,7 @@ struct OpenStore {
 pub(crate) struct HubInner {
     pub(crate) channel: Arc<Channel>,
     pub(crate) pending: PendingCount,
+    pub(crate) results: Results,
     pub(crate) io: IoThread,
     pub(crate) lock_waits: Arc<LockWaits>,
     /// Jobs given to the I/O thread that have not begun, by ticket.
@@ -92,7 +93,10 @@ impl HubInner {
 
     /// Accounts for messages that are about to be received.
     pub(crate) fn received(&self, env: &Env, messages: &[Message]) -> Result<()> {
-        self.stores.borrow_mut().retain(|open| !open.store.is_finished());
+        // A store that was closed tells so; what else it settles is not worth the look.
+        if messages.iter().any(|message| !matches!(message, Message::Appended(_))) {
+            self.stores.borrow_mut().retain(|open| !open.store.is_finished());
+        }
         let ended = messages
             .iter()
             .map(|message| match message {
@@ -100,7 +104,7 @@ impl HubInner {
                 Message::Credit { store } => {
                     self.refused.borrow_mut().remove(store).unwrap_or_default()
                 }
-                Message::Appended(numbers) => numbers.len() / 3,
+                Message::Appended(results) => results.len(),
                 Message::Event { .. } => 0,
             })
             .sum();
@@ -210,18 +214,23 @@ impl Debug for Hub {
 
 #[napi]
 impl Hub {
-    /// Opens the channel: `receive` is called with an array of messages.
+    /// Opens the channel: `receive` is called with an array of messages, or with the number of
+    /// results that lie in the memory that is shared, 3 words each.
     ///
     /// # Errors
     /// If the environment refuses a threadsafe function or a clean-up hook.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         env: Env,
-        #[napi(ts_arg_type = "(messages: Array<Array<unknown>>) => void")] receive: Function<'_>,
+        #[napi(ts_arg_type = "(told: number | Array<Array<unknown>>) => void")] receive: Function<
+            '_,
+        >,
+        results: BigUint64Array,
     ) -> Result<Self> {
         let inner = Rc::new(HubInner {
             channel: Arc::default(),
             pending: PendingCount::default(),
+            results: Results::new(results),
             io: IoThread::default(),
             lock_waits: Arc::default(),
             queued: Arc::default(),

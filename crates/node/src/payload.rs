@@ -1,21 +1,20 @@
 //! What comes back, as JavaScript values.
 //!
-//! Messages are plain arrays, the first element a tag; results of a group are flat, so that one
-//! call carries thousands without an object each:
+//! Messages are plain arrays, the first element a tag; one call carries all of a group:
 //!
 //! ```text
 //! [0, ticket, true, payload]      settled
 //! [0, ticket, false, Failure]     failed
 //! [1, store, name, ...]           event
 //! [2, store]                      room in the queue of a store
-//! [3, numbers]                    operations of a log: ticket, first and last LSN of each
 //! ```
+//!
+//! What operations of a log came to is left in memory that is shared: `channel`.
 
 use std::rc::Rc;
 
 use napi::bindgen_prelude::{
-    Array, BigInt, BigUint64ArraySlice, External, Null, Uint8Array, Uint8ArraySlice,
-    Uint32ArraySlice,
+    Array, BigInt, External, Null, Uint8Array, Uint8ArraySlice, Uint32ArraySlice,
 };
 use napi::{Env, Result};
 use tidemark_core::checkpoint::{Checkpoint, DeleteOutcome, Outcome, ResumeKey};
@@ -23,6 +22,7 @@ use tidemark_core::event::Event;
 use tidemark_core::file_lock::FileLock;
 use tidemark_core::wal::Entries as LogEntries;
 
+use crate::channel::Appended;
 use crate::checkpoint_store::{OpenedStore, StoreHandle};
 use crate::failure::Failure;
 use crate::file_lock::LockHandle;
@@ -55,14 +55,13 @@ pub(crate) enum Message {
     Event { store: u32, event: Event },
     /// A store that refused an operation for lack of room may have some.
     Credit { store: u32 },
-    /// Operations of a log succeeded: ticket, first and last LSN of each.
-    Appended(Vec<u64>),
+    /// Operations of a log succeeded.
+    Appended(Vec<Appended>),
 }
 
 const TAG_SETTLED: u32 = 0;
 const TAG_EVENT: u32 = 1;
 const TAG_CREDIT: u32 = 2;
-const TAG_APPENDED: u32 = 3;
 
 impl Payload {
     /// An array on the environment's thread.
@@ -128,10 +127,8 @@ impl Message {
                 message.insert(TAG_CREDIT)?;
                 message.insert(store)?;
             }
-            Self::Appended(numbers) => {
-                message.insert(TAG_APPENDED)?;
-                message.insert(BigUint64ArraySlice::copy_from(env, numbers)?)?;
-            }
+            // Told by the channel itself, as a number.
+            Self::Appended(_) => {}
         }
         Ok(message)
     }

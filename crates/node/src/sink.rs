@@ -45,15 +45,12 @@ impl Sink<Outcome> for StoreSink {
 impl Sink<WalOutcome> for StoreSink {
     fn deliver(&self, settled: Vec<Settled<WalOutcome>>) {
         // What went well, all of it in one message; then each failure.
-        let mut done = Vec::with_capacity(3 * settled.len());
+        let mut done = Vec::with_capacity(settled.len());
         let mut messages = vec![];
         for settled in settled {
             let ticket = ticket(&settled);
             match settled.result {
-                Ok(outcome) => {
-                    done.push(u64::from(ticket));
-                    done.extend(outcome_lsns(outcome));
-                }
+                Ok(outcome) => done.push((ticket, outcome_lsns(outcome))),
                 Err(error) => messages.push(Message::Settled { ticket, result: Err(error) }),
             }
         }

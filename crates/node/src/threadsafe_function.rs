@@ -1,7 +1,7 @@
 //! A threadsafe function, raw: napi-rs's own leaks what is queued when its environment goes.
 //!
-//! It calls one JavaScript function with a batch, on the thread of its environment. The batch is
-//! a `Box<B>` on its way; whoever receives it takes it back first, whatever happens next.
+//! It calls one JavaScript function with what a batch holds, on the thread of its environment. The
+//! batch is a `Box<B>` on its way; whoever receives it takes it back first, whatever happens next.
 
 use std::ffi::c_void;
 use std::marker::PhantomData;
@@ -11,10 +11,13 @@ use std::ptr;
 use napi::bindgen_prelude::{Function, JsValue as _, Object};
 use napi::{Env, Error, Result, Status, sys};
 
-/// What turns a batch into arguments. Called on the environment's thread.
+/// Calls the function with one argument; fails if that throws.
+pub(crate) type Call<'a> = &'a mut dyn FnMut(sys::napi_value) -> Result<()>;
+
+/// What turns a batch into calls. Called on the environment's thread.
 pub(crate) trait Receive<B>: 'static {
-    /// Makes the one argument of the function. The environment is alive.
-    fn receive(&self, env: &Env, batch: B) -> Result<sys::napi_value>;
+    /// Hands a batch over, in as many calls as it takes. The environment is alive.
+    fn receive(&self, env: &Env, batch: B, call: Call<'_>) -> Result<()>;
 }
 
 /// The context of one function: who receives, for as long as the function may be called.
@@ -115,18 +118,17 @@ unsafe extern "C" fn call_js<B, R: Receive<B>>(
     }
     // SAFETY: `new` made the context; `finalize` frees it after the last call.
     let context = unsafe { &*context.cast::<Context<R>>() };
-    let received =
-        catch_unwind(AssertUnwindSafe(|| context.receiver.receive(&Env::from_raw(env), *batch)));
-    let Ok(Ok(argument)) = received else { return };
-    let (mut this, mut result) = (ptr::null_mut(), ptr::null_mut());
-    // SAFETY: the environment is alive and this is its thread.
-    let status = unsafe { sys::napi_get_undefined(env, &raw mut this) };
-    if status == sys::Status::napi_ok {
+    let mut call = |argument: sys::napi_value| {
+        let (mut this, mut result) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: the environment is alive and this is its thread.
+        check(unsafe { sys::napi_get_undefined(env, &raw mut this) })?;
         // SAFETY: as above; an exception of the function stays pending, which Node reports.
-        unsafe {
+        check(unsafe {
             sys::napi_call_function(env, this, function, 1, &raw const argument, &raw mut result)
-        };
-    }
+        })
+    };
+    let receive = || context.receiver.receive(&Env::from_raw(env), *batch, &mut call);
+    let _node_reports_what_is_thrown = catch_unwind(AssertUnwindSafe(receive));
 }
 
 /// Called by Node when the function will not be called again.
