@@ -175,7 +175,7 @@ impl Cursor {
             Ok(header) => header,
             Err(reason) => return Ok(Err(reason)),
         };
-        let bytes = self.load(start, header.frame_bytes() as usize, limit)?.to_vec();
+        let bytes = self.body(start, header.frame_bytes(), limit)?;
         Ok(Frame::check(header, bytes).and_then(|frame| self.check_chain(frame)))
     }
 
@@ -213,6 +213,16 @@ impl Cursor {
         self.offset = end;
         self.chain = frame.chain();
         self.expected = None;
+    }
+
+    /// A whole frame. A large one is read to where it stays, past the window.
+    fn body(&mut self, start: u32, size_bytes: u32, limit: u32) -> Result<Vec<u8>> {
+        if size_bytes <= WINDOW_BYTES {
+            return Ok(self.load(start, size_bytes as usize, limit)?.to_vec());
+        }
+        let mut bytes = vec![0; size_bytes as usize];
+        self.segment.read_into(&mut bytes, start)?;
+        Ok(bytes)
     }
 
     /// Bytes of the segment, from the window; reads it where needed, up to the limit.

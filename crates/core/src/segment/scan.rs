@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::file::Segment;
-use super::format::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, KIND_MARK, is_zero};
+use super::format::{ALIGNMENT, BLOCK, FRAME_HEADER_BYTES, FrameHeader, KIND_MARK, is_zero};
 use super::place::Place;
 use super::seal::{Link, Seal};
 use super::{FIRST_OFFSET, KIND_USER_MIN, Position, Replay};
@@ -202,8 +202,9 @@ pub(super) fn search_behind(segment: &Segment, end: u32) -> Result<Option<Range<
         let read_to = to.saturating_add(FRAME_HEADER_BYTES).min(frames_end);
         bytes.resize((read_to - from) as usize, 0);
         segment.read_into(&mut bytes, from)?;
-        for start in (from..to).step_by(ALIGNMENT as usize) {
-            let rest = bytes.get((start - from) as usize..).unwrap_or_default();
+        for start in starts_of_interest(&bytes, (to - from) as usize) {
+            let rest = bytes.get(start..).unwrap_or_default();
+            let start = from + u32::try_from(start).unwrap_or_default();
             let word = rest.get(..ALIGNMENT as usize).unwrap_or_default();
             if segment.header().lives == 0 && !is_zero(word) {
                 add(start, start + ALIGNMENT);
@@ -224,4 +225,15 @@ pub(super) fn search_behind(segment: &Segment, end: u32) -> Result<Option<Range<
         from = to;
     }
     Ok(torn)
+}
+
+/// Where something may begin in the first bytes of these: a header is not zero in its first word,
+/// and most of a new segment is.
+fn starts_of_interest(bytes: &[u8], until: usize) -> impl Iterator<Item = usize> {
+    let bytes = bytes.get(..until).unwrap_or(bytes);
+    let pieces = bytes.chunks(BLOCK).enumerate().filter(|(_, piece)| !is_zero(piece));
+    pieces.flat_map(|(index, piece)| {
+        let starts = (0..piece.len()).step_by(ALIGNMENT as usize);
+        starts.map(move |start| index * BLOCK + start)
+    })
 }
