@@ -20,7 +20,7 @@ import {
   bulkIntoNew,
   measure,
 } from './lib/measured-logs.ts';
-import { awaited, blocking, floorInJavaScript } from './lib/own-logs.ts';
+import { awaited, blocking, floorAwaited, floorInJavaScript } from './lib/own-logs.ts';
 import { latency, leftOut, note, number, table } from './lib/report.ts';
 import { type Rounds, median, ratio } from './lib/rounds.ts';
 
@@ -31,6 +31,7 @@ const IMAGE_BYTES = 3 * 2 ** 30;
 const MAKERS = {
   floor,
   floorInJavaScript,
+  floorAwaited,
   growing,
   handed,
   rustPwrite: (directory: string) => inRust(directory, 'pwrite'),
@@ -125,7 +126,7 @@ function judge(of: (name: Name) => Measured | undefined, lowest: Measured): void
     const own = of(name);
     if (own === undefined) continue;
     judgeCost(own, name === 'appendPwrite');
-    judgeAwaited(own, lowest, of('hop'), of('handed'));
+    judgeAwaited(own, lowest, of('hop'), of('handed'), of('floorAwaited'));
     judgeRates(own);
   }
   for (const name of ['appendSyncPwrite', 'appendSyncMmap'] as const) {

@@ -51,6 +51,7 @@ export function judgeAwaited(
   lowest: Measured,
   hop: Measured | undefined,
   handed: Measured | undefined,
+  inNode: Measured | undefined,
 ): void {
   const { name } = own.log;
   if (hop !== undefined) {
@@ -59,6 +60,9 @@ export function judgeAwaited(
   }
   if (handed !== undefined) {
     atMost(`${name}: p50 of the floor in another thread`, 1.25, ratio(own.single, handed.single));
+  }
+  if (inNode !== undefined) {
+    atMost(`${name}: p50 of what Node itself takes`, 1.25, ratio(own.single, inNode.single));
   }
 }
 

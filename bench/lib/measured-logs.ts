@@ -9,6 +9,8 @@ export const AT_ONCE = 64;
 export const BULK = 100_000;
 /** So many commit groups between two readings of the counters. */
 const COUNTED = 1000;
+/** Lots at once before the first that counts: a program that runs for a while was compiled by then. */
+const WARM_UP = 100;
 /** Rounds of a bulk into a new log; each needs the room of all of them. */
 const NEW_LOGS = 5;
 
@@ -71,7 +73,8 @@ export async function measure(
   const cost = image === undefined ? undefined : await counts(image, logs);
   const lot = (log: Log): Measure | undefined =>
     log.together === undefined ? undefined : () => log.together?.(1, AT_ONCE) ?? [];
-  const together = await byTurns(logs, lot, 10);
+  for (const log of logs) await log.together?.(WARM_UP, AT_ONCE);
+  const together = await byTurns(logs, lot, 20);
   const inOneGo = (log: Log): Measure | undefined =>
     log.bulk === undefined ? undefined : () => log.bulk?.(1, AT_ONCE) ?? [];
   const batch = await byTurns(logs, inOneGo, 20);

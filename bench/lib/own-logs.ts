@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { promisify } from 'node:util';
 import { Wal } from './published.ts';
 import type { ClosedLog, Io, Log } from './logs.ts';
 
@@ -36,26 +37,53 @@ function timesSync(count: number, what: () => unknown): Promise<number[]> {
   return Promise.resolve(took);
 }
 
+/** A file of written blocks, and where to write next. */
+class WrittenFile {
+  readonly #file: number;
+  #at = 0;
+
+  constructor(name: string) {
+    this.#file = fs.openSync(name, 'wx');
+    for (let at = 0; at < FLOOR_BYTES; at += BLOCK.length) {
+      fs.writeSync(this.#file, new Uint8Array(BLOCK.length), 0, BLOCK.length, at);
+    }
+    fs.fsyncSync(this.#file);
+  }
+
+  /** Writes the next block; the file, to be synced. */
+  write(): number {
+    fs.writeSync(this.#file, BLOCK, 0, BLOCK.length, this.#at);
+    this.#at = (this.#at + BLOCK.length) % FLOOR_BYTES;
+    return this.#file;
+  }
+
+  close(): Promise<void> {
+    fs.closeSync(this.#file);
+    return Promise.resolve();
+  }
+}
+
 /** The floor as Node's own calls reach it. */
 export function floorInJavaScript(directory: string): Promise<Log> {
-  const file = fs.openSync(path.join(directory, 'floor-in-javascript'), 'wx');
-  for (let at = 0; at < FLOOR_BYTES; at += BLOCK.length) {
-    fs.writeSync(file, new Uint8Array(BLOCK.length), 0, BLOCK.length, at);
-  }
-  fs.fsyncSync(file);
-  let at = 0;
-  const append = (): void => {
-    fs.writeSync(file, BLOCK, 0, BLOCK.length, at);
-    fs.fdatasyncSync(file);
-    at = (at + BLOCK.length) % FLOOR_BYTES;
-  };
+  const file = new WrittenFile(path.join(directory, 'floor-in-javascript'));
   return Promise.resolve({
     name: 'floor, by fs.writeSync and fs.fdatasyncSync',
-    single: (count) => timesSync(count, append),
-    close: () => {
-      fs.closeSync(file);
-      return Promise.resolve();
-    },
+    single: (count) =>
+      timesSync(count, () => {
+        fs.fdatasyncSync(file.write());
+      }),
+    close: () => file.close(),
+  });
+}
+
+/** The least that JavaScript awaits: the sync alone is done by a thread of Node's own pool. */
+export function floorAwaited(directory: string): Promise<Log> {
+  const file = new WrittenFile(path.join(directory, 'floor-awaited'));
+  const fdatasync = promisify(fs.fdatasync);
+  return Promise.resolve({
+    name: 'floor, by fs.writeSync and an awaited fs.fdatasync',
+    single: (count) => times(count, () => fdatasync(file.write())),
+    close: () => file.close(),
   });
 }
 
