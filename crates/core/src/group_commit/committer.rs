@@ -12,8 +12,8 @@ use super::queue::{LockWait, Next, Shared, TimeoutError, WaitPort, Waiting, Watc
 use super::{Engine, Outbox, watchdog};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The body of the commit thread. A panic of the engine poisons the store and ends the thread;
-/// what was in the commit settles as its receipts are dropped (GC-1).
+/// The body of the commit thread. A panic of the engine, also on a caller's thread, poisons the
+/// store and ends this one; what was in the commit settles as its receipts are dropped (GC-1).
 ///
 /// Whoever closed the store is told when engine and owner, and what they had open, are gone.
 pub(super) fn run<E: Engine>(
@@ -24,9 +24,15 @@ pub(super) fn run<E: Engine>(
     let survived = catch_unwind(AssertUnwindSafe(|| serve(shared, slot))).is_ok();
     if !survived {
         after_panic(shared);
+        shared.forget_taken();
     }
     // Also the engine of a thread that panicked lets go of what it had open.
-    drop(catch_unwind(AssertUnwindSafe(|| drop(slot.lock().take()))));
+    let let_go = AssertUnwindSafe(|| {
+        if let Some(mut engine) = slot.lock().take() {
+            engine.let_go();
+        }
+    });
+    drop(catch_unwind(let_go));
     drop(owner);
     shared.exited();
 }
@@ -35,7 +41,7 @@ pub(super) fn run<E: Engine>(
 pub(super) fn after_panic<Op, T>(shared: &Shared<Op, T>) {
     let message = "a commit panicked; please report this bug";
     shared.poison.set(&Error::new(ErrorKind::Internal, message).indeterminate());
-    shared.abandon();
+    shared.end();
     reject_poisoned(shared);
 }
 
@@ -59,6 +65,7 @@ fn serve<E: Engine>(shared: &Arc<Shared<E::Op, E::Output>>, slot: &Slot<E>) {
                 outbox.send();
                 return;
             }
+            Next::Ended => return,
         }
         due = engine.due();
         // Before the results: whoever gets one and calls again shall find the engine free. It would

@@ -6,7 +6,8 @@
 //! acceptance holds (GC-2). It is never waited for: whoever does not get it queues up.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::outbox::{Blocking, Outbox, Pending, Receipt, Sink};
 use super::queue::Shared;
@@ -21,17 +22,15 @@ impl<E> Slot<E> {
         Self(Mutex::new(Some(engine)))
     }
 
-    /// After a panic the store is poisoned, and the engine commits nothing more.
+    /// After a panic too: somebody has to drop the engine.
     pub(super) fn lock(&self) -> MutexGuard<'_, Option<E>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nothing also after a panic of the commit thread, which has yet to poison the store: the
+    /// engine commits nothing more.
     fn try_lock(&self) -> Option<MutexGuard<'_, Option<E>>> {
-        match self.0.try_lock() {
-            Ok(engine) => Some(engine),
-            Err(TryLockError::Poisoned(engine)) => Some(engine.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        self.0.try_lock().ok()
     }
 }
 
@@ -56,9 +55,15 @@ where
         let sink: Arc<dyn Sink<E::Output>> = Arc::clone(&blocking) as _;
         let receipt = Receipt::new(0, sink);
         let pending = Pending { op: op.clone(), receipt, size_bytes, deadline: None };
-        let survived = catch_unwind(AssertUnwindSafe(|| commit(&shared, engine, pending))).is_ok();
-        if !survived {
+        let told = Arc::new(AtomicUsize::new(0));
+        let committed = AssertUnwindSafe(|| commit(&shared, engine, pending, &told));
+        if catch_unwind(committed).is_err() {
+            // Under the engine's mutex: nobody else commits before that. The commit thread ends
+            // then, and takes the engine along.
             committer::after_panic(&shared);
+            shared.committed(size_bytes);
+            // What the engine had settled was counted as the outbox was dropped.
+            shared.settled(1_usize.saturating_sub(told.load(Ordering::Relaxed)));
         }
         // An engine that keeps the receipt settles it on the commit thread.
         drop(guard);
@@ -70,11 +75,15 @@ fn commit<E: Engine>(
     shared: &Arc<Shared<E::Op, E::Output>>,
     engine: &mut E,
     pending: Pending<E::Op, E::Output>,
+    told: &Arc<AtomicUsize>,
 ) {
     let claim = E::claim(&pending.op);
     let mut bytes = pending.size_bytes;
-    let counted = Arc::clone(shared);
-    let mut outbox = Outbox::new(move |count| counted.settled(count));
+    let (counted, told) = (Arc::clone(shared), Arc::clone(told));
+    let mut outbox = Outbox::new(move |count| {
+        counted.settled(count);
+        told.fetch_add(count, Ordering::Relaxed);
+    });
     if let Err(error) = engine.acquire(claim, &LockWait::unwatched()) {
         outbox.settle(pending.receipt, Err(error));
     } else {

@@ -64,6 +64,7 @@ pub fn due_inline<E: Engine>(engine: &mut E) -> bool {
 /// Has the engine finish, as when nobody uses its queue any more.
 pub fn finish_inline<E: Engine>(mut engine: E) {
     engine.finish(&mut Outbox::new(|_| ()));
+    engine.let_go();
 }
 
 struct Ledger<T, F> {

@@ -84,6 +84,10 @@ pub trait Engine: Send + 'static {
     /// Called when nobody uses the queue any more and it is empty: settle what was kept. The thread
     /// ends next; nobody can attach any more.
     fn finish(&mut self, _outbox: &mut Outbox<Self::Output>) {}
+
+    /// Called last, also after a panic: frees what others wait for. It is not left to the end of
+    /// the descriptors, which a process just being started may share for a moment.
+    fn let_go(&mut self) {}
 }
 
 /// The limits of one commit path.

@@ -85,7 +85,10 @@ pub(super) struct Queue<Op, T> {
     /// Sinks that were refused for lack of room.
     starved: Vec<Arc<dyn Sink<T>>>,
     pub(super) users: usize,
+    /// Whether nothing is taken any more: closed, or a commit panicked.
     pub(super) exited: bool,
+    /// Whether engine and owner are gone, with all that they had open.
+    gone: bool,
     pub(super) on_exit: Vec<Box<dyn FnOnce() + Send>>,
     /// Set while the commit thread waits for a lock (GC-6).
     pub(super) waiting: Option<Waiting>,
@@ -117,6 +120,8 @@ pub(super) enum Next<C> {
     Due,
     /// Closed, and nothing is queued: the thread ends.
     Closed,
+    /// The engine panicked on another thread: it does nothing more.
+    Ended,
 }
 
 impl<Op, T> Queue<Op, T> {
@@ -139,6 +144,7 @@ impl<Op, T> Shared<Op, T> {
             starved: Vec::new(),
             users: 1,
             exited: false,
+            gone: false,
             on_exit: Vec::new(),
             waiting: None,
             watchdog: Watchdog::NotStarted,
@@ -268,6 +274,9 @@ impl<Op, T> Shared<Op, T> {
     pub(super) fn next<C>(&self, claim: impl Fn(&Op) -> C, due: Option<Duration>) -> Next<C> {
         let mut queue = self.lock();
         loop {
+            if queue.exited {
+                return Next::Ended;
+            }
             if mem::take(&mut queue.look_again) {
                 return Next::Again;
             }
@@ -390,7 +399,7 @@ impl<Op, T> Shared<Op, T> {
         let mut queue = self.lock();
         queue.users = queue.users.saturating_sub(1);
         self.begin(&mut queue);
-        let stays = queue.users > 0 || queue.waiting.is_some() || queue.exited;
+        let stays = queue.users > 0 || queue.waiting.is_some() || queue.gone;
         if stays {
             drop(queue);
             done();
@@ -399,23 +408,33 @@ impl<Op, T> Shared<Op, T> {
         }
     }
 
-    /// Marks the thread as ended after a panic: nothing will be taken from the queue again, and
-    /// nobody waits for it any longer.
-    pub(super) fn abandon(&self) {
+    /// After a panic: nothing is taken from the queue again, and the commit thread ends, whichever
+    /// thread it was that panicked.
+    pub(super) fn end(&self) {
         let mut queue = self.lock();
         queue.exited = true;
-        queue.unsettled = queue.pending.len();
-        let bytes = queue.pending.iter().map(|pending| pending.size_bytes).sum();
-        queue.in_flight_bytes = bytes;
-        self.idle.notify_all();
+        // A wait that panicked is over.
+        queue.waiting = None;
         for sink in mem::take(&mut queue.starved) {
             sink.credit();
         }
+        self.tell_thread(&queue);
+    }
+
+    /// Nobody waits any longer for what the commit thread had taken when it panicked.
+    pub(super) fn forget_taken(&self) {
+        let mut queue = self.lock();
+        queue.unsettled = queue.pending.len();
+        queue.in_flight_bytes = queue.pending.iter().map(|pending| pending.size_bytes).sum();
+        self.idle.notify_all();
     }
 
     /// Tells who closed the store that the engine is gone.
     pub(super) fn exited(&self) {
-        let told = mem::take(&mut self.lock().on_exit);
+        let mut queue = self.lock();
+        queue.gone = true;
+        let told = mem::take(&mut queue.on_exit);
+        drop(queue);
         self.watch.notify_one();
         told.into_iter().for_each(call);
     }

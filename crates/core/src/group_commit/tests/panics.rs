@@ -2,8 +2,11 @@
 
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 
-use super::toy::{Gated, HANG, Heard, Mailbox, Rig, Step, Verdict, failures, successes};
+use super::toy::{
+    Gated, HANG, Heard, Mailbox, OP_BYTES, Rig, Step, Toy, Verdict, eventually, failures, successes,
+};
 use crate::error::ErrorKind;
 
 /// GC-1: what had succeeded, what was in the commit, what was queued: each told once. GC-7: the
@@ -79,4 +82,50 @@ fn a_receipt_that_is_dropped_settles_as_a_bug() {
     assert_eq!(mailbox.next(), failures([0], ErrorKind::Internal));
     rig.verdict.send(Verdict::Settle).unwrap();
     assert_eq!(mailbox.next(), successes([1]), "the thread goes on");
+}
+
+/// GC-8: who closes after a panic, on whichever thread, is told when the engine has let go of all
+/// that it had open, and not while it still has it.
+#[test]
+fn closing_after_a_panic_is_told_when_the_engine_is_gone() {
+    for is_direct in [false, true] {
+        let rig = if is_direct {
+            Rig::direct(Gated::CommitAndDrop, Duration::ZERO)
+        } else {
+            Rig::new(Gated::CommitAndDrop)
+        };
+        rig.verdict.send(Verdict::PanicAfter(0)).unwrap();
+        let error = rig.commit.call(&Toy::from(1), OP_BYTES, None).unwrap_err();
+        assert_eq!((error.kind(), error.is_indeterminate()), (ErrorKind::Internal, true));
+        // The result may be there before the thread has told of its panic.
+        eventually(|| rig.poison.is_set() && rig.commit.depth() == (0, 0));
+        assert_eq!(rig.commit.attach(), None);
+        let (tell, ended) = channel();
+        rig.commit.detach(move || tell.send(()).unwrap());
+        assert!(ended.try_recv().is_err(), "the engine is still there, direct: {is_direct}");
+        rig.let_go.send(()).unwrap();
+        ended.recv_timeout(HANG).expect("it is told at the end");
+        let steps = rig.steps_to_the_end();
+        assert!(!steps.contains(&Step::Finish), "nothing more is done with it: {steps:?}");
+    }
+}
+
+/// GC-1: what was queued behind a direct commit that panics is told, though nobody wakes the commit
+/// thread, which ends: whoever closes later has nothing to wait for.
+#[test]
+fn a_panic_in_a_direct_commit_settles_what_was_queued_and_ends_the_commit_thread() {
+    let (rig, mailbox) = (Rig::direct(Gated::Commit, Duration::ZERO), Mailbox::new());
+    thread::scope(|scope| {
+        let calling = scope.spawn(|| rig.commit.call(&Toy::from(1), OP_BYTES, None));
+        rig.step_until(&Step::Commit(vec![1]));
+        rig.send_quietly(2, &mailbox);
+        rig.send_quietly(3, &mailbox);
+        rig.verdict.send(Verdict::PanicAfter(0)).unwrap();
+        assert_eq!(calling.join().unwrap().unwrap_err().kind(), ErrorKind::Internal);
+    });
+    assert_eq!(mailbox.next(), failures([2, 3], ErrorKind::Poisoned));
+    rig.step_until(&Step::Dropped);
+    assert!(rig.commit.drain(HANG), "nothing is left");
+    assert_eq!(rig.commit.depth(), (0, 0));
+    assert_eq!(rig.commit.metrics().operations.get(), 3, "each was counted once");
 }

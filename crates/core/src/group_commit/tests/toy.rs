@@ -66,6 +66,8 @@ pub(super) enum Verdict {
 pub(super) struct Gates {
     acquire: Option<Receiver<Result<()>>>,
     commit: Option<Receiver<Verdict>>,
+    /// What the engine waits for before it is gone.
+    drop: Option<Receiver<()>>,
     /// How long a late result takes.
     delay: Duration,
 }
@@ -95,6 +97,10 @@ impl ToyEngine {
 
 impl Drop for ToyEngine {
     fn drop(&mut self) {
+        if let Some(gate) = &self.gates.drop {
+            // A test that has failed is gone.
+            let _let_go = gate.recv();
+        }
         self.tell(Step::Dropped);
     }
 }
@@ -183,6 +189,8 @@ pub(super) struct Rig {
     pub(super) acquire: Sender<Result<()>>,
     /// Decides how commits end.
     pub(super) verdict: Sender<Verdict>,
+    /// Lets the engine go.
+    pub(super) let_go: Sender<()>,
     steps: Mutex<Receiver<Step>>,
 }
 
@@ -192,6 +200,8 @@ pub(super) enum Gated {
     Nothing,
     Acquire,
     Commit,
+    /// Commits, and the end of the engine.
+    CommitAndDrop,
 }
 
 impl Rig {
@@ -215,9 +225,12 @@ impl Rig {
         let (tell, steps) = channel();
         let (acquire, acquire_gate) = channel();
         let (verdict, commit_gate) = channel();
+        let (let_go, drop_gate) = channel();
+        let commits = [Gated::Commit, Gated::CommitAndDrop].contains(&gated);
         let closed = Gates {
             acquire: (gated == Gated::Acquire).then_some(acquire_gate),
-            commit: (gated == Gated::Commit).then_some(commit_gate),
+            commit: commits.then_some(commit_gate),
+            drop: (gated == Gated::CommitAndDrop).then_some(drop_gate),
             delay,
         };
         let engine = ToyEngine {
@@ -239,6 +252,7 @@ impl Rig {
             storage,
             acquire,
             verdict,
+            let_go,
             steps: Mutex::new(steps),
         }
     }
