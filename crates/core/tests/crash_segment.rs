@@ -5,15 +5,17 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod segment_support;
+mod support;
 
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use segment_support::{
     Client, Known, LOG, Told, Toy, empty_disk, is_a_prefix, judge, open, options, read_all, told,
 };
+use support::Hooked;
 use tidemark_core::segment::{Cursor, Io, Log, LogOptions, Opened, Position};
 use tidemark_core::{ErrorKind, LockMode, Result};
 use tidemark_sim::{Actor, Choice, CrashState, Disk, Explore, Fault, FaultKind, World};
@@ -241,6 +243,60 @@ fn a_full_disk_costs_nothing_but_the_roll() {
     let (Opened { log, writer, .. }, _) = open(&storage, &options()).unwrap();
     let found = read_all(storage.as_ref(), &log, writer.written()).unwrap();
     assert_eq!(found, [0, 1, 2]);
+}
+
+/// SG-4: a preparation that is given up because the log is closed, before each of its calls; then
+/// any stop. What is half made is removed, or swept by the next opener, and never believed.
+#[test]
+fn a_preparation_that_is_given_up_survives_every_stop() {
+    let (start, before) = closed_log(options());
+    // Two pieces.
+    let larger = LogOptions { segment_bytes: 2 << 20, ..options() };
+    let (judged, given_up) = (Cell::new(0_usize), Cell::new(0_usize));
+    for at in [Site::PrepareFill, Site::PrepareHeader, Site::PrepareSync, Site::PrepareRename] {
+        let body = |world: &World| {
+            let (process, log) = (world.process(), Arc::<OnceLock<Log>>::default());
+            let ending = Arc::clone(&log);
+            let storage = Hooked::over(process.storage(), move |site| {
+                if let Some(log) = ending.get().filter(|_| site == at) {
+                    log.stop_preparing();
+                }
+                None
+            });
+            let known = Arc::new(Mutex::new(before.clone()));
+            let told = Arc::clone(&known);
+            let actor = Actor::new(&process, "writer", move || {
+                let mut client = Client::open(&storage, &larger, &told).unwrap();
+                assert!(log.set(client.log.clone()).is_ok(), "it is the first");
+                client.stage().unwrap();
+                client.sync().unwrap();
+                let prepared = client.log.prepare(2);
+                // Its name is the point of no return.
+                let kind = prepared.map(drop).map_err(|error| error.kind());
+                let expected =
+                    if at == Site::PrepareRename { Ok(()) } else { Err(ErrorKind::Closed) };
+                assert_eq!(kind, expected, "{at:?}");
+                let names = storage.read_dir(Site::Test, Path::new(LOG)).unwrap();
+                assert_eq!(names.len(), 1 + usize::from(kind.is_ok()), "{at:?}: {names:?}");
+                client.close().unwrap();
+            });
+            (vec![actor], known)
+        };
+        let check = |state: &CrashState, known: &Told| {
+            let known = told(known).clone();
+            let must = if state.killed.is_some() { known.written } else { known.synced };
+            judge(&state.disk, &options(), &known, must);
+            let names = state.disk.names(LOG);
+            let left = names.iter().filter(|name| name.contains(".tmp")).count();
+            given_up.set(given_up.get() + left);
+            judged.set(judged.get() + 1);
+        };
+        let explore = Explore::new(&start, 2, seed());
+        explore.power_cuts(body, check);
+        explore.kills(body, check);
+    }
+    eprintln!("{} states, {} with a file that was half made", judged.get(), given_up.get());
+    assert!(judged.get() > 200 && given_up.get() > 10, "{judged:?}, {given_up:?}");
 }
 
 /// What two processes share: the page of positions that the next store will have.

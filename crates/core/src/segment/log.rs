@@ -36,6 +36,8 @@ struct State {
     work: Mutex<()>,
     /// Whether a writer waits for the segment that is being prepared.
     is_needed_now: AtomicBool,
+    /// Whether the log is about to be closed: no segment is prepared any more.
+    is_ending: AtomicBool,
 }
 
 /// The open segments, the one used last at the end.
@@ -69,6 +71,7 @@ impl Log {
             open: Mutex::default(),
             work: Mutex::default(),
             is_needed_now: AtomicBool::new(false),
+            is_ending: AtomicBool::new(false),
         };
         Self { state: Arc::new(state) }
     }
@@ -154,6 +157,17 @@ impl Log {
 
     pub(super) fn is_needed_now(&self) -> bool {
         self.state.is_needed_now.load(Ordering::Relaxed)
+    }
+
+    /// Has no segment prepared from now on, because the log is about to be closed. One that is half
+    /// made is given up at the next look, and its file removed.
+    pub fn stop_preparing(&self) {
+        self.state.is_ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Looked at between the steps of a preparation that take long.
+    pub(super) fn check_preparing(&self) -> Result<()> {
+        if self.state.is_ending.load(Ordering::Relaxed) { Err(Error::closed()) } else { Ok(()) }
     }
 
     /// The segment that was prepared under this number, if it was, or is in use by the writer.

@@ -5,6 +5,9 @@
 //! spare       header with a new salt -> sync -> rename -> directory sync
 //! ```
 //!
+//! A log that is closed does not wait for a whole new file: the fill is given up between pieces, and
+//! the temporary removed. Of a spare there is no more than the header to write.
+//!
 //! Recovery: a temporary that nobody holds is swept; a prepared segment is not believed by the
 //! next process, but becomes a spare again.
 
@@ -24,8 +27,10 @@ use crate::temporary::Temporary;
 /// Permission bits of every file of a log.
 pub(super) const FILE_MODE: u32 = 0o600;
 
-/// What is filled before it is asked again whether somebody waits.
+/// What is filled before it is asked again whether somebody waits, or the log is closed.
 const FILL_PIECE_BYTES: u64 = 1 << 20;
+/// What is filled before it is synced: a sync of a large segment in one piece could not be given up.
+const FILL_SYNC_BYTES: u64 = 16 << 20;
 
 /// A file without a segment's name, filled, with its header; not synced.
 pub(super) struct Blank {
@@ -43,7 +48,7 @@ impl Blank {
         let file = temporary.file()?;
         let size = u64::from(size_bytes);
         if place.options.prefill {
-            fill(file, size, || log.is_needed_now()).map_err(failed)?;
+            fill(log, file, size)?;
         }
         // Also where the blocks exist: they may reach beyond, or end before, what was asked for.
         file.set_len(Site::PrepareFill, size).map_err(failed)?;
@@ -63,19 +68,20 @@ impl Blank {
 /// Writes the blocks of a file. If somebody waits for it, the rest is only reserved: the first
 /// write to each of those blocks costs a journal commit, but a writer that fills segments faster
 /// than they are made writes many of them at once.
-fn fill(
-    file: &dyn File,
-    size_bytes: u64,
-    is_needed: impl Fn() -> bool,
-) -> tidemark_storage::Result<()> {
+fn fill(log: &Log, file: &dyn File, size_bytes: u64) -> Result<()> {
+    let failed = |os| Error::os("make room for a segment in", log.directory(), os);
     let mut done = 0;
     while done < size_bytes {
-        if is_needed() {
-            return file.reserve(Site::PrepareFill, 0, size_bytes);
+        log.check_preparing()?;
+        if log.is_needed_now() {
+            return file.reserve(Site::PrepareFill, 0, size_bytes).map_err(failed);
         }
         let piece = FILL_PIECE_BYTES.min(size_bytes - done);
-        file.allocate(Site::PrepareFill, done, piece)?;
+        file.allocate(Site::PrepareFill, done, piece).map_err(failed)?;
         done += piece;
+        if done.is_multiple_of(FILL_SYNC_BYTES) && done < size_bytes {
+            file.sync_data(Site::PrepareSync).map_err(failed)?;
+        }
     }
     Ok(())
 }
@@ -103,11 +109,13 @@ impl Log {
     ///
     /// # Errors
     /// `TIDEMARK_NO_SPACE`, `TIDEMARK_IO`: nothing is left behind, and it may be tried again.
+    /// `TIDEMARK_CLOSED` after [`Log::stop_preparing`]: nothing is left behind.
     pub fn prepare(&self, number: u32) -> Result<Arc<Segment>> {
         let _work = self.lock_work();
         if let Some(segment) = self.prepared(number) {
             return Ok(segment);
         }
+        self.check_preparing()?;
         let segment = match self.prepared_by_another(number)? {
             Some(segment) => segment,
             None => match self.of_a_spare(number)? {
@@ -160,7 +168,9 @@ impl Log {
 
     fn of_a_new_file(&self, number: u32) -> Result<Segment> {
         let blank = Blank::make(self, number, self.place().options.segment_bytes)?;
+        self.check_preparing()?;
         blank.temporary.sync(Site::PrepareSync)?;
+        self.check_preparing()?;
         blank.name(self, Site::PrepareRename)
     }
 

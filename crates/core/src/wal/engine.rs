@@ -307,12 +307,17 @@ impl Engine for WalEngine {
     }
 
     fn finish(&mut self, _outbox: &mut Outbox<WalOutcome>) {
+        // Before the mark: it is given up meanwhile.
+        self.preparation.stop();
         if !self.poison.is_set() {
             let _poisons_if_it_fails = self.mark();
         }
-        self.preparation.finish();
         self.view.end(Error::closed());
-        // Not left to the end of the descriptors, which a process just being started may share.
+    }
+
+    fn let_go(&mut self) {
+        // No file is made or removed once the log's lock is free.
+        self.preparation.finish();
         self.publication.unlock();
         let _it_ends_with_the_descriptor = self.directory.unlock(Site::LockRelease);
     }

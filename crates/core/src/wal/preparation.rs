@@ -2,6 +2,8 @@
 //!
 //! Both are done by one thread, in order: what a purge gives up is there for the next segment.
 //!
+//! Closing gives up what is half made, and waits for what was given back to be removed.
+//!
 //! Recovery: none needed; a segment that was being made has no name yet.
 
 use std::fmt::{self, Debug};
@@ -95,7 +97,7 @@ impl Preparation {
         let metrics = Arc::clone(&self.metrics);
         let make = move || {
             let made = caught(|| log.prepare(active.checked_add(1).ok_or_else(numbers_used_up)?));
-            metrics.prepares.add(1);
+            metrics.prepares.add(u64::from(made.is_ok()));
             *slot.lock() = Next::Done(made);
             slot.changed.notify_all();
         };
@@ -125,8 +127,14 @@ impl Preparation {
         }
     }
 
-    /// Waits until everything begun is done: the log is about to be closed.
+    /// Gives up what is being made, and makes nothing more: the log is about to be closed.
+    pub(super) fn stop(&self) {
+        self.log.stop_preparing();
+    }
+
+    /// Waits until everything begun is done, or given up.
     pub(super) fn finish(&self) {
+        self.stop();
         if let Some(thread) = &self.thread {
             let _done = thread.drain(std::time::Duration::MAX);
             thread.end();
