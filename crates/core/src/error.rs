@@ -89,6 +89,8 @@ struct Context {
     os: Option<OsError>,
     holder: Option<u32>,
     indeterminate: bool,
+    /// Where in the message begins what it says to do.
+    advice_at: Option<usize>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -120,8 +122,8 @@ impl Error {
             }
             _ => (ErrorKind::Io, ""),
         };
-        let message = format!("could not {doing} {}: {os}{advice}", path.display());
-        let mut error = Self::new(kind, message).at(path);
+        let message = format!("could not {doing} {}: {os}", path.display());
+        let mut error = Self::new(kind, message).advising(advice).at(path);
         error.context.os = Some(os);
         error.context.source = Some(Arc::new(os));
         error
@@ -159,6 +161,16 @@ impl Error {
     #[must_use]
     pub fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.context.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Says what to do, instead of what was said before.
+    #[must_use]
+    pub(crate) fn advising(mut self, advice: &str) -> Self {
+        let at = self.context.advice_at.unwrap_or(self.message.len());
+        self.message.truncate(at);
+        self.message.push_str(advice);
+        self.context.advice_at = Some(at);
         self
     }
 

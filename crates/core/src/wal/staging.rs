@@ -201,7 +201,8 @@ impl WalEngine {
             Err(error) => {
                 // E-4: a file may have got its name or not; of the operation there is nothing.
                 let error = error.definite();
-                let is_full = error.kind() == ErrorKind::NoSpace;
+                // A log that gave up on the way has told that instead.
+                let is_full = error.kind() == ErrorKind::NoSpace && !self.poison.is_set();
                 if is_full && !std::mem::replace(&mut self.full, true) {
                     self.events.emit(&Event::NoSpace { error: error.clone() });
                 }

@@ -338,3 +338,44 @@ fn e5_the_reserve_ends_in_a_refusal_and_not_in_a_busy_loop() {
     desk.commit(&[WalOp::Purge { before: 199 }, append(1, 100)]);
     desk.survives_a_power_cut(small(), "after there was room");
 }
+
+/// E-3: what helps after a write or a sync for which there was no room is not to try again, and the
+/// error says so; where nothing was appended it is.
+#[test]
+fn an_error_for_want_of_room_says_what_helps() {
+    let sites = [Site::SegmentWrite, Site::SegmentSync, Site::SegmentSeal, Site::SegmentSealSync];
+    for site in sites {
+        let mut desk = super::sim::Desk::small();
+        desk.commit(&[append(1, 9000)]);
+        desk.world.inject(Fault::fail(site, 0, OsError::ENOSPC));
+        // It rolls first.
+        let error = desk.try_commit(&[append(2, 9000)]).remove(0).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.is_indeterminate()),
+            (ErrorKind::NoSpace, true),
+            "{site:?}"
+        );
+        let message = error.message();
+        assert!(message.ends_with("free some space, then close it and open it again"), "{message}");
+        assert!(!message.contains("try again"), "{message}");
+        let later = desk.try_commit(&[append(4, 10)]).remove(0).unwrap_err();
+        assert_eq!(later.kind(), ErrorKind::Poisoned, "{site:?}: it did not help to try again");
+        let (world, model) = desk.kill();
+        let process = world.process();
+        let parts = WalParts::open_inline(&process.storage(), Path::new(LOG), small()).unwrap();
+        let found = Model::of(&parts).unwrap();
+        assert!(found.entries.starts_with(&model.entries), "{site:?}: it helped to open it again");
+    }
+    let mut desk = super::sim::Desk::small();
+    desk.commit(&[append(1, 9000)]);
+    desk.world.inject(Fault::fail(Site::PrepareFill, 0, OsError::ENOSPC));
+    desk.world.inject(Fault::fail(Site::PrepareFill, 1, OsError::ENOSPC));
+    let results = desk.try_commit(&[append(2, 9000), append(3, 9000), append(4, 9000)]);
+    let refused: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+    assert!(!refused.is_empty());
+    for error in refused {
+        assert_eq!((error.kind(), error.is_indeterminate()), (ErrorKind::NoSpace, false));
+        assert!(error.message().ends_with("free some space and try again"), "{error:?}");
+    }
+    desk.commit(&[append(5, 9000)]);
+}
