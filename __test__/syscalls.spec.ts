@@ -1,12 +1,11 @@
 // What a put costs and in which order, as the kernel sees it: the steps of
 // docs/format/state-file.md, "Writing", and DESIGN section 6 ("N concurrent puts cost one lock, one
 // merge, one replace"). Needs strace, which .ci/run installs.
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import process from 'node:process';
 import test, { type ExecutionContext } from 'ava';
 import { ended, start } from './support/child.ts';
+import { canTrace } from './support/strace.ts';
 import { tempDir } from './support/temp-dir.ts';
 
 /** A system call on one of the store's files. */
@@ -47,15 +46,9 @@ function parse(trace: string, directory: string): Call[] {
 
 /** The calls of some concurrent puts; undefined where there is no strace. */
 async function traced(t: ExecutionContext, puts: number): Promise<Call[] | undefined> {
+  if (!canTrace(t)) return undefined;
   const directory = tempDir(t);
   const output = path.join(tempDir(t), 'trace');
-  const probe = spawnSync('strace', ['-f', '-e', 'trace=none', 'true'], { encoding: 'utf8' });
-  if (probe.status !== 0) {
-    const reason = `strace cannot run here: ${probe.error?.message ?? probe.stderr}`;
-    t.log(reason);
-    t.is(process.env['CI'], undefined, `${reason}; .ci/run installs it`);
-    return undefined;
-  }
   const strace = ['strace', '-f', '-y', '-s', '256', '-o', output, '-e', `trace=${CALLS}`] as const;
   const file = path.join(directory, 'state.json');
   const child = start(t, 'traced-child.ts', [String(puts), file], { under: strace });

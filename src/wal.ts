@@ -35,7 +35,10 @@ export interface WalEvents {
   poisoned: [error: TidemarkError];
   /** The device is full: told once, until there was room again. */
   noSpace: [error: TidemarkError];
-  /** The medium took longer than a second to sync. */
+  /**
+   * The medium took longer than a second to sync: a commit, the end of a segment, or what proves a
+   * purge. What is synced while the log is opened, or in the background, is not told.
+   */
   slowSync: [{ durationMs: number }];
 }
 
@@ -317,7 +320,10 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
     return last as bigint;
   }
 
-  /** What the log counts. */
+  /**
+   * What the log counts. `syncs` and `syncUs` are about the syncs of the segments that are written
+   * to, each of them; not those of opening, of segments that are made ready, or of the directory.
+   */
   metrics(): Metrics {
     return Object.freeze(native.walMetrics(this.#log.handle));
   }

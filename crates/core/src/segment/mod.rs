@@ -50,7 +50,7 @@ pub use frame::{Frame, Records};
 pub use inspect::Inspected;
 pub use log::{Log, Opened};
 pub use report::{Report, TornTail};
-pub use writer::Writer;
+pub use writer::{SyncWatch, Writer};
 
 use crate::error::{Error, ErrorKind, Result};
 

@@ -3,6 +3,7 @@
 //! Frames are staged in memory, written in one call of whole blocks, and synced. Nothing is tried
 //! again: after a failed write or sync nothing is believed, and every later call is refused.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,6 +15,15 @@ use super::seal::{Link, Seal};
 use super::staging::Staging;
 use super::{FIRST_OFFSET, Position};
 use crate::error::{Error, ErrorKind, Result};
+
+/// Who measures the syncs of a tail.
+pub trait SyncWatch: Debug + Send + Sync {
+    /// Runs one.
+    ///
+    /// # Errors
+    /// What it comes to.
+    fn during(&self, sync: &dyn Fn() -> Result<()>) -> Result<()>;
+}
 
 /// Writes at the end of a log. Whoever has it holds the log's lock.
 #[derive(Debug)]
@@ -31,6 +41,7 @@ pub struct Writer {
     proven: Arc<AtomicU64>,
     /// Where the staged link goes on from, as long as it is not written.
     link: Option<Link>,
+    watch: Option<Arc<dyn SyncWatch>>,
     is_broken: bool,
 }
 
@@ -49,6 +60,7 @@ impl Writer {
             synced,
             proven: Arc::clone(proven),
             link: None,
+            watch: None,
             is_broken: false,
         }
     }
@@ -69,6 +81,11 @@ impl Writer {
     pub(super) fn link(&mut self, link: Link, preamble: &[u8]) {
         self.staging.link(link, preamble);
         self.link = Some(link);
+    }
+
+    /// Has every sync from now on measured: also those of a seal and of a mark.
+    pub fn watch_syncs(&mut self, watch: Arc<dyn SyncWatch>) {
+        self.watch = Some(watch);
     }
 
     /// The segment that is written.
@@ -195,7 +212,11 @@ impl Writer {
 
     fn sync_at(&mut self, site: Site) -> Result<()> {
         self.is_broken = true;
-        self.segment.sync(site)?;
+        let sync = || self.segment.sync(site);
+        match &self.watch {
+            Some(watch) => watch.during(&sync)?,
+            None => sync()?,
+        }
         self.is_broken = false;
         Ok(())
     }

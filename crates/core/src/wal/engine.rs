@@ -25,14 +25,11 @@ use super::publication::Publication;
 use super::staging::Batch;
 use super::state::State;
 use super::view::{Update, View};
-use crate::error::{Error, Result};
-use crate::event::{Event, Events};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Events;
 use crate::group_commit::{Engine, LockWait, Outbox, Pending, Receipt};
 use crate::poison::Poison;
 use crate::segment::{Position, Writer};
-
-/// A sync that takes longer is told.
-const SLOW_SYNC: Duration = Duration::from_secs(1);
 
 /// An operation whose result waits for the write or for the sync.
 pub(super) struct Waiting {
@@ -152,14 +149,7 @@ impl WalEngine {
     pub(super) fn sync(&mut self) -> Result<()> {
         if self.writer.synced() < self.writer.written() {
             self.publish_early();
-            let began = self.storage.monotonic();
             self.writer.sync().map_err(|error| self.give_up(&error))?;
-            let took = self.storage.monotonic().saturating_sub(began);
-            self.metrics.syncs.add(1);
-            self.metrics.sync_us.record(took);
-            if took > SLOW_SYNC {
-                self.events.emit(&Event::SlowSync { duration: took });
-            }
         }
         self.unsynced_since = None;
         self.publication.durable(self.writer.synced());
@@ -201,7 +191,14 @@ impl WalEngine {
 
     /// E-3.
     pub(super) fn give_up(&self, cause: &Error) -> Error {
-        let error = cause.clone().indeterminate();
+        // To try again would not help, whatever failed and for want of what.
+        let advice = match cause.kind() {
+            ErrorKind::NoSpace => {
+                "; the log takes nothing more: free some space, then close it and open it again"
+            }
+            _ => "; the log takes nothing more: close it and open it again",
+        };
+        let error = cause.clone().indeterminate().advising(advice);
         self.publication.poisoned();
         self.poison.set(&error);
         if let Err(poisoned) = self.poison.check() {

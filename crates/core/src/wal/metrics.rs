@@ -6,12 +6,15 @@ use crate::metrics::{Counter, Latency, Metric, Metrics};
 #[derive(Debug, Default)]
 pub(super) struct WalMetrics {
     pub(super) entries: Counter,
+    /// See [`super::syncs`] for what counts.
     pub(super) syncs: Counter,
     pub(super) rolls: Counter,
+    /// Those that succeeded.
     pub(super) prepares: Counter,
     pub(super) failed_removals: Counter,
     pub(super) cold_reads: Counter,
     pub(super) write_us: Latency,
+    /// Of the same syncs.
     pub(super) sync_us: Latency,
 }
 

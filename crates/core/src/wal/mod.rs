@@ -37,6 +37,7 @@ mod recent;
 mod replay;
 mod staging;
 mod state;
+mod syncs;
 mod take_over;
 mod view;
 

@@ -16,6 +16,7 @@ use super::publication::{Publication, is_new};
 use super::read_only::Trailer;
 use super::reader::Reader;
 use super::replay::Found;
+use super::syncs::Syncs;
 use super::view::{Look, View};
 use crate::checkpoint::Durability;
 use crate::error::{Error, ErrorKind, Result};
@@ -273,6 +274,11 @@ impl WalParts {
                 Error::new(ErrorKind::Internal, "a log without a segment was opened")
             })?;
         let (events, metrics) = (Events::default(), Arc::<WalMetrics>::default());
+        writer.watch_syncs(Arc::new(Syncs {
+            storage: Arc::clone(storage),
+            metrics: Arc::clone(&metrics),
+            events: events.clone(),
+        }));
         let poison = Poison::new(events.clone());
         let view = Arc::new(View::new(found.state.clone(), found.index, log.clone()));
         let reader = Reader::new(Arc::clone(&view), Arc::clone(&metrics));

@@ -4,6 +4,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests look at the disk from outside")]
 
 #[cfg(test)]
+mod accounting;
+#[cfg(test)]
 mod closing;
 #[cfg(test)]
 mod damage;
