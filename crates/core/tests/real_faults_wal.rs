@@ -10,15 +10,16 @@ mod fault_support;
 #[cfg(test)]
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use fault_support::{Mounted, Tmpfs, fill, skip};
-use support::{again_in_a_process_of_its_own, eventually, real};
+use support::{Hooked, Watch, again_in_a_process_of_its_own, eventually, real};
 use tidemark_core::event::{Event, Observer};
 use tidemark_core::wal::{Io, Visibility, Wal, WalOp, WalOptions, WalOutcome, WalRegistry};
 use tidemark_core::{Error, ErrorKind, Result};
+use tidemark_storage::{FileSystem, Site};
 
 const SEGMENT_BYTES: u32 = 64 << 10;
 /// Some of these fill a segment.
@@ -121,6 +122,108 @@ fn c10_a_full_file_system_refuses_and_a_purge_makes_room() {
         assert!(wal.recovery().was_closed);
         assert_eq!(wal.last_lsn(Visibility::Durable).unwrap(), more);
         check(&wal, wal.first_lsn().unwrap(), more);
+        wal.close_blocking();
+    }
+}
+
+/// The spares of a log.
+fn spares(log: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|it| it == "spare")).collect()
+}
+
+/// C10: a recovery needs the room of a segment, and takes it from the spares, which go after an
+/// unclean end in any case.
+#[test]
+fn c10_a_log_that_was_not_closed_opens_on_a_full_file_system_that_has_its_spares() {
+    for io in [Io::Positional, Io::Mapped] {
+        let mounted = match Mounted::new(16 << 20) {
+            Ok(mounted) => mounted,
+            Err(why) => return skip("a full file system", &why),
+        };
+        let (written, log) = (mounted.path().join("written"), mounted.path().join("log"));
+        let wal = open(&written, options(io)).unwrap();
+        for lsn in 1..=100 {
+            append(&wal, lsn).unwrap();
+        }
+        wal.call(&WalOp::Purge { before: 90 }).unwrap();
+        eventually("spares are there", || spares(&written).len() >= 2);
+        append(&wal, 101).unwrap();
+        // As a kill leaves it: nothing says that it was closed.
+        std::fs::create_dir(&log).unwrap();
+        for entry in std::fs::read_dir(&written).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() && path.extension().is_none_or(|it| it != "tmp") {
+                std::fs::copy(&path, log.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        let before = spares(&log);
+        assert!(before.len() >= 2, "{before:?}");
+        let ballast = fill(mounted.path());
+        let wal = open(&log, options(io)).unwrap();
+        assert!(!wal.recovery().was_closed);
+        assert!(!before.iter().any(|spare| spare.exists()), "they gave their room");
+        assert_eq!(wal.last_lsn(Visibility::Durable).unwrap(), 101);
+        check(&wal, 90, 101);
+        append(&wal, 102).unwrap();
+        wal.close_blocking();
+        drop(ballast);
+    }
+}
+
+/// Tells of a file system that it does not write in place: segments get their length only, as on
+/// Btrfs.
+struct Sparse;
+
+impl Watch for Sparse {
+    fn before(&self, _site: Site) -> Option<i32> {
+        None
+    }
+
+    fn file_system(&self, found: FileSystem) -> FileSystem {
+        FileSystem { overwrites_in_place: false, ..found }
+    }
+}
+
+/// C9, C10: where blocks cannot be had ahead, a full disk fails a write. Through a map the kernel
+/// raises SIGBUS for it, which is an error like the other: the log gives up, the process lives, and
+/// nothing that was acknowledged is lost.
+#[test]
+fn c10_a_write_that_finds_no_block_is_an_error_in_both_modes_and_loses_nothing() {
+    for io in [Io::Positional, Io::Mapped] {
+        let mounted = match Mounted::new(16 << 20) {
+            Ok(mounted) => mounted,
+            Err(why) => return skip("a full file system", &why),
+        };
+        let log = mounted.path().join("log");
+        let large = WalOptions { segment_bytes: 1 << 20, ..options(io) };
+        let sparse = Hooked::watched(Arc::new(Sparse));
+        let wal = Wal::open(&WalRegistry::default(), &sparse, &log, large).unwrap();
+        for lsn in 1..=10 {
+            append(&wal, lsn).unwrap();
+        }
+        let ballast = fill(mounted.path());
+        let (last, error) = append_until_it_fails(&wal, 11);
+        let expected = match io {
+            Io::Positional => (ErrorKind::NoSpace, Some(28)),
+            Io::Mapped => (ErrorKind::Io, Some(5)),
+        };
+        let found = (error.kind(), error.os_error().map(|os| os.errno));
+        assert_eq!(found, expected, "ENOSPC or EIO: {io:?}: {error:?}");
+        assert!(error.is_indeterminate(), "{io:?}: {error:?}");
+        println!("{io:?}: after {last} appends: {error}");
+        let later = append(&wal, last + 1).unwrap_err();
+        assert_eq!(later.kind(), ErrorKind::Poisoned, "{io:?}");
+        assert_eq!(wal.last_lsn(Visibility::Durable).unwrap(), last, "durable stands still");
+        wal.close_blocking();
+        drop((wal, ballast));
+        // As after a restart: what the medium has is all there is.
+        let mounted = mounted.again().unwrap();
+        let wal = open(&mounted.path().join("log"), large).unwrap();
+        let kept = wal.last_lsn(Visibility::Durable).unwrap();
+        assert!((last..=last + 1).contains(&kept), "{io:?}: {last} acknowledged, {kept} found");
+        check(&wal, 1, last);
+        append(&wal, kept + 1).unwrap();
         wal.close_blocking();
     }
 }

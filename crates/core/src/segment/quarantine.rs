@@ -23,6 +23,8 @@ const DIRECTORY: &str = "quarantine";
 const DIRECTORY_MODE: u32 = 0o700;
 /// Files that quarantine takes; whoever lets more accumulate has another problem.
 const FILES_MAX: usize = 16;
+/// What is in memory at once.
+const PIECE_BYTES: u32 = 1 << 20;
 
 /// Copies bytes of a segment into quarantine, durably.
 pub(super) fn keep(place: &Place, segment: &Segment, torn: &Range<u32>) -> Result<PathBuf> {
@@ -37,10 +39,8 @@ pub(super) fn keep(place: &Place, segment: &Segment, torn: &Range<u32>) -> Resul
     temporary::sweep(place.storage.as_ref(), &directory);
     let name = format!("{:08x}-{from:08x}-{:016x}.tail", segment.number(), segment.salt());
     check_room(place, &directory, &name)?;
-    let mut bytes = vec![0; to.saturating_sub(from) as usize];
-    segment.read_into(&mut bytes, from)?;
     let temporary = Temporary::create(&place.storage, &directory, FILE_MODE)?;
-    temporary.write(&bytes)?;
+    copy(segment, from..to, &temporary)?;
     temporary.sync(Site::TailQuarantineSync)?;
     let path = directory.join(name);
     drop(temporary.rename(Site::TailQuarantineRename, &path)?);
@@ -49,6 +49,23 @@ pub(super) fn keep(place: &Place, segment: &Segment, torn: &Range<u32>) -> Resul
         .sync_dir(Site::TailQuarantineSyncDir, &directory)
         .map_err(|os| Error::os("sync the directory", &directory, os))?;
     Ok(path)
+}
+
+/// Copies a range of a segment into a file, piece by piece: a torn tail may be as large as its
+/// segment.
+fn copy(segment: &Segment, range: Range<u32>, to: &Temporary) -> Result<()> {
+    let failed = |os| Error::os("copy a torn tail of", segment.path(), os);
+    let mut bytes = vec![0; PIECE_BYTES.min(range.end.saturating_sub(range.start)) as usize];
+    let mut at = range.start;
+    while at < range.end {
+        let size = PIECE_BYTES.min(range.end - at);
+        bytes.truncate(size as usize);
+        segment.read_into(&mut bytes, at)?;
+        let offset = u64::from(at - range.start);
+        to.file()?.write_all(Site::TempWrite, &bytes, offset).map_err(failed)?;
+        at += size;
+    }
+    Ok(())
 }
 
 /// Fails if there is no room for one more file.

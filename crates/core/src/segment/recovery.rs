@@ -3,15 +3,18 @@
 //! ```text
 //! names synced -> scan -> walk the active segment to its end e; proven up to w
 //!   closed       go on behind the mark
-//!   otherwise    what is behind e           -> quarantine/
+//!   otherwise    spares, prepared segments  -> removed: their room may be all there is
+//!                what is behind e           -> quarantine/
 //!                link, frames from w to e   -> temporary -> sync -> rename
 //!                                              -> directory sync -> mark -> sync
 //!                seal behind w, sync, cut      (may be done again at any time)
 //! ```
 //!
-//! Recovery of the recovery: before the rename nothing has changed but the quarantine; after it
-//! the new segment counts, and the old one is sealed from its link whenever that is not yet done.
+//! Recovery of the recovery: before the rename nothing has changed but the quarantine, and that what
+//! nobody believes is gone; after it the new segment counts, and the old one is sealed from its link
+//! whenever that is not yet done.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tidemark_storage::Site;
@@ -50,9 +53,16 @@ pub(super) fn open(place: Place, replay: &mut dyn Replay) -> Result<Opened> {
     let nonce = u64::from_le_bytes(place.random()?);
     let log = Log::new(place, log_id, nonce);
     let mut recovery = Recovery { log, replay, report: Report::default() };
-    let writer = recovery.run(&scanned, &names)?;
+    let writer = recovery.run(scanned, &names)?;
     let Recovery { log, report, .. } = recovery;
     Ok(Opened { log, writer, report })
+}
+
+/// What lies behind the valid frames of a segment, which end at `end`.
+struct Torn {
+    segment: Arc<Segment>,
+    end: u32,
+    range: Range<u32>,
 }
 
 struct Recovery<'a> {
@@ -62,25 +72,24 @@ struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    fn run(&mut self, scanned: &Scanned, names: &Names) -> Result<Writer> {
-        let Some(active) = &scanned.active else { return self.begin_log(scanned, names) };
-        let extent = scan::measure(active)?;
+    fn run(&mut self, scanned: Scanned, names: &Names) -> Result<Writer> {
+        let Scanned { active, prepared } = scanned;
+        let Some(active) = active else { return self.begin_log(prepared, names) };
+        let extent = scan::measure(&active)?;
         let own = active.segment.number();
         self.report.scanned_bytes = u64::from(extent.end - FIRST_OFFSET);
         self.report.proven = Position::new(own, extent.synced);
-        let torn = self.set_aside(&active.segment, extent.end)?;
-        let mut torn_next = false;
-        for prepared in &scanned.prepared {
-            prepared.check_whole()?;
-            torn_next |= self.set_aside(prepared, FIRST_OFFSET)?;
-        }
-        if extent.is_marked && !torn && !torn_next {
+        let torn = self.search(&active.segment, extent.end)?;
+        let torn_next = self.search_prepared(&prepared)?;
+        if extent.is_marked && torn.is_none() && torn_next.is_empty() {
             self.report.closed = true;
-            return self.go_on(active, extent, scanned, names);
+            return self.go_on(&active, extent, &prepared, names);
         }
-        let writer = self.move_on(active, extent)?;
-        self.remove_unbelieved(names, writer.segment().number())?;
-        Ok(writer)
+        self.make_room(names, own, prepared, torn_next)?;
+        if let Some(torn) = &torn {
+            self.set_aside(torn)?;
+        }
+        self.move_on(&active, extent)
     }
 
     /// The log was closed: the next frame follows the mark.
@@ -88,30 +97,45 @@ impl Recovery<'_> {
         &mut self,
         active: &Begun,
         extent: Extent,
-        scanned: &Scanned,
+        prepared: &[Arc<Segment>],
         names: &Names,
     ) -> Result<Writer> {
         scan::begin(active, self.replay)?;
         let end = Position::new(active.segment.number(), extent.end);
         let cursor = scan::replay_to(Cursor::start(&active.segment), end, self.replay)?;
-        self.keep_spares(scanned, names)?;
+        self.keep_spares(prepared, names)?;
         self.log.set_prepared(&active.segment);
         Ok(cursor.into_writer(&self.log, end, &[])?.behind_a_mark())
     }
 
-    /// Quarantines what lies behind the valid frames of a segment. Whether there was something.
-    fn set_aside(&mut self, segment: &Segment, end: u32) -> Result<bool> {
-        let Some(torn) = scan::search_behind(segment, end)? else { return Ok(false) };
+    /// Looks for what lies behind the valid frames of a segment. Changes nothing.
+    fn search(&self, segment: &Arc<Segment>, end: u32) -> Result<Option<Torn>> {
+        let Some(range) = scan::search_behind(segment, end)? else { return Ok(None) };
         if self.log.place().options.strict {
             return Err(segment.corrupt(end, "what is here belongs to no frame: a torn write"));
         }
-        let path = quarantine::keep(self.log.place(), segment, &torn)?;
-        let size_bytes = torn.end - torn.start;
+        Ok(Some(Torn { segment: Arc::clone(segment), end, range }))
+    }
+
+    /// The same in all segments that are prepared.
+    fn search_prepared(&self, prepared: &[Arc<Segment>]) -> Result<Vec<Torn>> {
+        let mut torn = Vec::new();
+        for prepared in prepared {
+            prepared.check_whole()?;
+            torn.extend(self.search(prepared, FIRST_OFFSET)?);
+        }
+        Ok(torn)
+    }
+
+    /// Quarantines what was found.
+    fn set_aside(&mut self, torn: &Torn) -> Result<()> {
+        let path = quarantine::keep(self.log.place(), &torn.segment, &torn.range)?;
+        let size_bytes = torn.range.end - torn.range.start;
         self.report.quarantined.push(path);
         self.report.cut_bytes += u64::from(size_bytes);
-        let end = Position::new(segment.number(), end);
+        let end = Position::new(torn.segment.number(), torn.end);
         self.report.torn.push(TornTail { end, size_bytes });
-        Ok(true)
+        Ok(())
     }
 
     /// Step 6: copies what is not proven into a new segment, and seals the old one.
@@ -206,15 +230,12 @@ impl Recovery<'_> {
     }
 
     /// A log of which nothing is begun: made for the first time, or again.
-    fn begin_log(&mut self, scanned: &Scanned, names: &Names) -> Result<Writer> {
-        if let Some(first) = scanned.prepared.first().filter(|first| first.number() != 1) {
+    fn begin_log(&mut self, prepared: Vec<Arc<Segment>>, names: &Names) -> Result<Writer> {
+        if let Some(first) = prepared.first().filter(|first| first.number() != 1) {
             return Err(self.log.place().missing(first.number() - 1));
         }
-        for prepared in &scanned.prepared {
-            prepared.check_whole()?;
-            self.set_aside(prepared, FIRST_OFFSET)?;
-        }
-        self.remove_unbelieved(names, 1)?;
+        let torn = self.search_prepared(&prepared)?;
+        self.make_room(names, 1, prepared, torn)?;
         let size_bytes = self.log.place().options.segment_bytes;
         let blank = Blank::make(&self.log, 1, size_bytes)?;
         blank.temporary.sync(Site::PrepareSync)?;
@@ -228,23 +249,40 @@ impl Recovery<'_> {
     }
 
     /// After an unclean end: whether the names of spares and prepared segments have reached the
-    /// medium is not known, so nothing is made of them (SG-4).
-    fn remove_unbelieved(&self, names: &Names, newest: u32) -> Result<()> {
+    /// medium is not known, so nothing is made of them (SG-4). They go before the recovery needs
+    /// room, because on a full disk theirs is all there is. `last` is the segment that stays.
+    fn make_room(
+        &mut self,
+        names: &Names,
+        last: u32,
+        prepared: Vec<Arc<Segment>>,
+        torn: Vec<Torn>,
+    ) -> Result<()> {
+        for path in &names.spares {
+            self.log.place().remove(Site::RecoverRemove, path)?;
+        }
+        if !names.spares.is_empty() {
+            self.log.place().sync_names(Site::RecoverRemove)?;
+        }
+        for torn in &torn {
+            self.set_aside(torn)?;
+        }
+        // A file that is open keeps its room.
+        drop((prepared, torn));
         let place = self.log.place();
+        let unbelieved = names.segments.iter().rev().filter(|number| **number > last);
+        let count = unbelieved.clone().count();
         // The last one first, each for itself: a power cut must not leave a gap.
-        for number in names.segments.iter().rev().filter(|number| **number > newest) {
+        for number in unbelieved {
             let spare = place.take_name(&place.path_of(*number))?;
             place.remove(Site::RecoverRemove, &spare)?;
         }
-        for path in &names.spares {
-            place.remove(Site::RecoverRemove, path)?;
-        }
-        if names.spares.is_empty() { Ok(()) } else { place.sync_names(Site::RecoverRemove) }
+        if count == 0 { Ok(()) } else { place.sync_names(Site::RecoverRemove) }
     }
 
     /// After a clean end: what was prepared becomes a spare again, and gets its name anew; spares
     /// that do not fit, or are too many, go.
-    fn keep_spares(&self, scanned: &Scanned, names: &Names) -> Result<()> {
+    fn keep_spares(&self, prepared: &[Arc<Segment>], names: &Names) -> Result<()> {
         let place = self.log.place();
         let size = place.options.segment_bytes;
         let mut spares_count = 0;
@@ -258,7 +296,7 @@ impl Recovery<'_> {
             }
         }
         // The last one first, each for itself: a power cut must not leave a gap.
-        for prepared in scanned.prepared.iter().rev() {
+        for prepared in prepared.iter().rev() {
             let spare = place.take_name(prepared.path())?;
             if prepared.size_bytes() == size && spares_count < place.options.spares_max {
                 spares_count += 1;

@@ -22,6 +22,11 @@ pub(crate) trait Watch: Send + Sync {
 
     /// A part was written: the rest follows if this returns.
     fn torn(&self, _site: Site) {}
+
+    /// What is told of a file system.
+    fn file_system(&self, found: FileSystem) -> FileSystem {
+        found
+    }
 }
 
 impl<F: Fn(Site) -> Option<i32> + Send + Sync> Watch for F {
@@ -117,7 +122,8 @@ impl Storage for Hooked {
     }
 
     fn file_system(&self, site: Site, path: &Path) -> Result<FileSystem> {
-        self.ask(site).and_then(|()| self.storage.file_system(site, path))
+        self.ask(site)?;
+        self.storage.file_system(site, path).map(|found| self.watch.file_system(found))
     }
 
     fn monotonic(&self) -> Duration {
