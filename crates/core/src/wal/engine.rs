@@ -16,7 +16,7 @@ use std::time::Duration;
 use tidemark_storage::{File, Site, Storage};
 
 use super::bug::Bug;
-use super::index::{LogIndex, SegmentIndex};
+use super::index::LogIndex;
 use super::metrics::WalMetrics;
 use super::op::{WalOp, WalOutcome};
 use super::options::WalOptions;
@@ -72,7 +72,7 @@ pub struct WalEngine {
     /// Whether the next segment could not be had, and that was told.
     pub(super) full: bool,
     /// The log's lock.
-    directory: Box<dyn File>,
+    pub(super) directory: Box<dyn File>,
     pub(super) bug: Option<Bug>,
 }
 
@@ -87,48 +87,7 @@ pub(super) struct Removal {
     is_tried: bool,
 }
 
-/// What an engine is made of, beside the log as it was found.
-pub(super) struct EngineParts {
-    pub(super) storage: Arc<dyn Storage>,
-    pub(super) options: WalOptions,
-    pub(super) writer: Writer,
-    pub(super) preparation: Preparation,
-    pub(super) view: Arc<View>,
-    pub(super) publication: Publication,
-    pub(super) poison: Poison,
-    pub(super) events: Events,
-    pub(super) metrics: Arc<WalMetrics>,
-    pub(super) state: State,
-    pub(super) active: SegmentIndex,
-    pub(super) directory: Box<dyn File>,
-}
-
 impl WalEngine {
-    pub(super) fn new(parts: EngineParts) -> Self {
-        let mut index = LogIndex::default();
-        index.push(parts.active);
-        Self {
-            storage: parts.storage,
-            options: parts.options,
-            writer: parts.writer,
-            preparation: parts.preparation,
-            view: parts.view,
-            publication: parts.publication,
-            poison: parts.poison,
-            events: parts.events,
-            metrics: parts.metrics,
-            state: parts.state,
-            index,
-            batch: Batch::default(),
-            updates: Vec::new(),
-            unsynced_since: None,
-            removal: None,
-            full: false,
-            directory: parts.directory,
-            bug: None,
-        }
-    }
-
     /// Writes what is staged and tells readers.
     pub(super) fn write(&mut self) -> Result<()> {
         self.flush();

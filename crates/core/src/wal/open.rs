@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use tidemark_storage::{File, FileSystem, LockMode, Site, Storage};
 
-use super::engine::{EngineParts, WalEngine};
+use super::engine::WalEngine;
 use super::handle::{Instance, Wal, WalRecovery};
+use super::index::LogIndex;
 use super::metrics::WalMetrics;
 use super::op::{Entries, HardState};
 use super::options::{RecoveryMode, Visibility, WalOptions};
@@ -16,6 +17,7 @@ use super::publication::{Publication, is_new};
 use super::read_only::Trailer;
 use super::reader::Reader;
 use super::replay::Found;
+use super::staging::Batch;
 use super::syncs::Syncs;
 use super::view::{Look, View};
 use crate::checkpoint::Durability;
@@ -282,7 +284,9 @@ impl WalParts {
         let poison = Poison::new(events.clone());
         let view = Arc::new(View::new(found.state.clone(), found.index, log.clone()));
         let reader = Reader::new(Arc::clone(&view), Arc::clone(&metrics));
-        let engine = WalEngine::new(EngineParts {
+        let mut index = LogIndex::default();
+        index.push(active);
+        let engine = WalEngine {
             storage: Arc::clone(storage),
             options,
             preparation: Preparation::new(log, Arc::clone(&metrics), in_background),
@@ -293,9 +297,15 @@ impl WalParts {
             events: events.clone(),
             metrics: Arc::clone(&metrics),
             state: found.state,
-            active,
+            index,
+            batch: Batch::default(),
+            updates: Vec::new(),
+            unsynced_since: None,
+            removal: None,
+            full: false,
             directory,
-        });
+            bug: None,
+        };
         if let Some(needed) = needed.filter(|_| needed != oldest) {
             engine.preparation.remove_before(needed);
         }
