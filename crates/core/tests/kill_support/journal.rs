@@ -7,7 +7,9 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 /// What POSIX grants to every pipe; Linux grants more.
 const PIPE_BUF: usize = 512;
@@ -30,6 +32,16 @@ impl Journal {
     pub(crate) fn of_the_observer(pipe: io::PipeWriter) -> Self {
         let pipe = Arc::new(File::from(std::os::fd::OwnedFd::from(pipe)));
         Self { writer: usize::MAX, pipe }
+    }
+
+    /// Writes down all that was told, heard by now or not: nobody is left who could tell more.
+    pub(crate) fn write_down(&self, heard: &[String], pipe: &Receiver<String>, to: &Path) {
+        const END: &str = "end";
+        self.tell(END);
+        let not_heard: Vec<String> = pipe.iter().take_while(|line| line != END).collect();
+        let mut journal = [heard, &not_heard].concat().join("\n");
+        journal.push('\n');
+        std::fs::write(to, journal).expect("it can be written");
     }
 
     /// Tells one line.

@@ -3,11 +3,15 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses its own part of this")]
 #![allow(clippy::disallowed_methods, reason = "these tests look at the disk from outside")]
 
+mod conviction;
+mod hits;
 mod journal;
 mod phase;
 mod random;
 mod runner;
 
+pub(crate) use conviction::{Conviction, Violation, convicts};
+pub(crate) use hits::Hits;
 pub(crate) use journal::Journal;
 pub(crate) use phase::{Aim, Phased, Phases};
 pub(crate) use random::Random;

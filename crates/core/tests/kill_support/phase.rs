@@ -55,6 +55,20 @@ pub(crate) struct Aim<P> {
     pub(crate) passing: u64,
 }
 
+impl<P: Phased> Aim<P> {
+    /// As two command line arguments.
+    pub(crate) fn to_args(aim: Option<Self>) -> [String; 2] {
+        let phase = aim.map_or_else(|| "none".to_owned(), |aim| aim.phase.name());
+        [phase, aim.map_or(0, |aim| aim.passing).to_string()]
+    }
+
+    /// From them.
+    pub(crate) fn from_args(phase: &str, passing: &str) -> Option<Self> {
+        let passing = passing.parse().expect("a number");
+        P::from_name(phase).map(|phase| Self { phase, passing })
+    }
+}
+
 /// Notes the phases of one process, and stops it where it is to be killed.
 pub(crate) struct Phases<P> {
     note: File,

@@ -4,7 +4,6 @@
 #![allow(clippy::disallowed_methods, reason = "the observer looks at the disk from outside")]
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -22,7 +21,7 @@ use super::phase::{Aim, Phase};
 use super::plan::{Deck, End, Life, WRITERS, lives, only_grows};
 use super::support::{Process, Scratch, real};
 use super::tally::Tally;
-use super::verdict::{Kind, Violation, judge};
+use super::verdict::{Conviction, Kind, Violation, judge};
 use super::writer::{Orders, answer, resume_key};
 
 /// Only a hang takes so long.
@@ -56,19 +55,6 @@ pub(crate) struct Round {
     pipe: std::io::PipeWriter,
     lines: Receiver<String>,
     names: HashMap<String, String>,
-}
-
-/// What is wrong, and the directory that holds the store and the journal of that round.
-#[derive(Debug)]
-pub(crate) struct Conviction {
-    pub(crate) violation: Violation,
-    pub(crate) kept: PathBuf,
-}
-
-impl fmt::Display for Conviction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\nkept: {}", self.violation, self.kept.display())
-    }
 }
 
 /// Runs a round; what it counted, or what is wrong.
@@ -284,14 +270,9 @@ impl Round {
 
     /// Keeps what is there: the store as it is once all are dead, and beside it the journal.
     fn keep(&mut self) -> PathBuf {
-        const END: &str = "end";
         self.kill_all();
-        // Nobody is left who could tell more after this.
-        self.marks.tell(END);
-        let not_heard: Vec<String> = self.lines.iter().take_while(|line| line != END).collect();
-        let mut journal = [self.history.lines(), &not_heard].concat().join("\n");
-        journal.push('\n');
-        std::fs::write(self.scratch.path("journal.txt"), journal).expect("it can be written");
+        let journal = self.scratch.path("journal.txt");
+        self.marks.write_down(self.history.lines(), &self.lines, &journal);
         self.scratch.keep()
     }
 

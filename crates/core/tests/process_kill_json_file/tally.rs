@@ -2,15 +2,9 @@
 
 use std::fmt;
 
-use super::kill_support::Phased;
+use super::kill_support::Hits;
 use super::phase::Phase;
 use super::plan::WRITERS;
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Hits {
-    random: usize,
-    aimed: usize,
-}
 
 /// The counts of one round, or of many.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +15,7 @@ pub(crate) struct Tally {
     pub(crate) looks: usize,
     /// Aims that the writer did not reach; it was killed at random.
     pub(crate) missed: usize,
-    hits: [Hits; Phase::ALL.len()],
+    hits: Hits<Phase>,
     holding: usize,
 }
 
@@ -33,8 +27,7 @@ impl Tally {
     /// Counts a kill. Who was stopped before freeing the lock held it, who was hit at random in
     /// that phase may have been done.
     pub(crate) fn kill(&mut self, phase: Phase, aimed: bool) {
-        let hits = &mut self.hits[phase as usize];
-        *(if aimed { &mut hits.aimed } else { &mut hits.random }) += 1;
+        self.hits.count(phase, aimed);
         let held = phase.holds_the_lock() || aimed && phase == Phase::Releasing;
         self.holding += usize::from(held);
     }
@@ -46,37 +39,24 @@ impl Tally {
         self.looks += other.looks;
         self.missed += other.missed;
         self.holding += other.holding;
-        for (mine, more) in self.hits.iter_mut().zip(other.hits) {
-            mine.random += more.random;
-            mine.aimed += more.aimed;
-        }
-    }
-
-    fn random(&self) -> usize {
-        self.hits.iter().map(|hits| hits.random).sum()
-    }
-
-    fn aimed(&self) -> usize {
-        self.hits.iter().map(|hits| hits.aimed).sum()
+        self.hits.add(&other.hits);
     }
 
     pub(crate) fn kills(&self) -> usize {
-        self.random() + self.aimed()
+        self.hits.kills()
     }
 
     /// Fails unless enough processes were killed where it hurts.
     pub(crate) fn assert_thorough(&self, kills: usize) {
         assert!(self.kills() >= kills, "only {} kills", self.kills());
         assert!(10 * self.holding >= self.kills(), "too few held the lock\n{self}");
-        for (phase, hits) in Phase::ALL.iter().copied().zip(self.hits) {
-            assert!(hits.random + hits.aimed > 0, "nobody was killed {phase:?}\n{self}");
-        }
+        assert_eq!(self.hits.left_out(), None, "nobody was killed there\n{self}");
     }
 
     /// All in one line.
     pub(crate) fn line(&self) -> String {
         let Self { operations, acknowledged, holding, looks, .. } = self;
-        let (kills, random, aimed) = (self.kills(), self.random(), self.aimed());
+        let (kills, random, aimed) = (self.kills(), self.hits.random(), self.hits.aimed());
         format!(
             "{operations} operations, {acknowledged} acknowledged, {kills} kills \
              ({random} random, {aimed} aimed, {holding} holding the lock), {looks} looks"
@@ -88,10 +68,7 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (rounds, missed) = (self.rounds, self.missed);
         writeln!(f, "kill-fuzz: {rounds} rounds of {WRITERS} writers, {}", self.line())?;
-        writeln!(f, "  killed when    random  aimed")?;
-        for (phase, hits) in Phase::ALL.iter().copied().zip(self.hits) {
-            writeln!(f, "  {:<12}{:>9}{:>7}", phase.name(), hits.random, hits.aimed)?;
-        }
+        write!(f, "{}", self.hits)?;
         write!(f, "  {} of {} held the lock", self.holding, self.kills())?;
         if missed > 0 { write!(f, "; {missed} aims were missed") } else { Ok(()) }
     }

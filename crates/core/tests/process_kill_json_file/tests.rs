@@ -49,32 +49,21 @@ fn what_killed_writers_were_told_is_found() {
 mod planted {
     //! Bugs that are planted in the writers: what acquits the clean store must convict these.
 
-    #![allow(clippy::disallowed_methods, reason = "what is kept is looked at from outside")]
+    use std::path::Path;
 
     use tidemark_core::checkpoint::Bug;
 
-    use crate::kill_support::first_seed;
+    use crate::kill_support;
     use crate::observer::round;
     use crate::verdict::Kind;
-
-    /// Rounds in which a bug must show. One is enough, nearly always.
-    const ROUNDS_MAX: u64 = 20;
 
     /// Something acknowledged is gone, or there again. Which of these shows first is a matter of
     /// when who is killed.
     const GONE_BACK: [Kind; 4] = [Kind::Lost, Kind::Vanished, Kind::Backward, Kind::Resurrected];
 
     fn convicts(bug: Bug, of: &[Kind]) {
-        let seed = first_seed();
-        let found = (seed..seed + ROUNDS_MAX)
-            .find_map(|seed| round(seed, Some(bug)).err())
-            .unwrap_or_else(|| panic!("SEED={seed}: {bug:?} was not found"));
-        assert!(of.contains(&found.violation.kind), "found something else: {found}");
-        // Who is convicted can be looked into: the store and all that was told are still there.
-        let journal = std::fs::read_to_string(found.kept.join("journal.txt")).expect("it is kept");
-        assert!(journal.contains("\nok "), "nobody was told anything: {journal}");
-        assert!(found.kept.join("store/state.json").exists(), "the state file is kept");
-        std::fs::remove_dir_all(&found.kept).expect("it is ours");
+        let store = Path::new("store/state.json");
+        kill_support::convicts(&bug, of, store, |seed| round(seed, Some(bug)));
     }
 
     /// JF-2: from the comparison to the directory sync the writer holds the lock.

@@ -10,9 +10,9 @@
 //! What was not answered may have been done at any moment of its writer's life, or not at all.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::history::{Answer, Asked, History, Operation, Value};
+use super::kill_support;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,23 +35,8 @@ pub(crate) enum Kind {
     Leftover,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Violation {
-    pub(crate) kind: Kind,
-    pub(crate) what: String,
-}
-
-impl Violation {
-    pub(crate) fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into() }
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.kind, self.what)
-    }
-}
+pub(crate) type Violation = kill_support::Violation<Kind>;
+pub(crate) type Conviction = kill_support::Conviction<Kind>;
 
 /// What a key held at some moment between `from` and `to`; nothing if it was not there.
 #[derive(Clone, Copy, Debug)]

@@ -15,7 +15,7 @@ use tidemark_core::checkpoint::{
 use tidemark_core::group_commit::{Enqueued, Settled, Sink, Ticket};
 use tidemark_core::{Error, Result, Storage};
 
-use super::kill_support::{Journal, Phased, Random};
+use super::kill_support::{Journal, Random};
 use super::phase::{Aim, Phase, Phases};
 use super::plan::{Wish, Work};
 use super::support::{Hooked, Process};
@@ -46,8 +46,7 @@ impl Orders {
         let mut args = vec![path(&self.state), path(&self.note)];
         let writer = self.writer as u64;
         args.extend([writer, self.seed, self.op, self.sequence, self.step].map(|n| n.to_string()));
-        args.push(self.aim.map_or_else(|| "none".to_owned(), |aim| aim.phase.name()));
-        args.push(self.aim.map_or(0, |aim| aim.passing).to_string());
+        args.extend(Aim::to_args(self.aim));
         args.push(format!("{:?}", self.bug));
         args
     }
@@ -55,7 +54,6 @@ impl Orders {
     /// From command line arguments.
     pub(crate) fn from_args(args: &[String]) -> Self {
         let number = |index: usize| -> u64 { args[index].parse().expect("a number") };
-        let aim = |phase| Aim { phase, passing: number(8) };
         let bugs = [Bug::NoLock, Bug::AcknowledgeBeforeSync, Bug::InPlace];
         Self {
             state: PathBuf::from(&args[0]),
@@ -65,7 +63,7 @@ impl Orders {
             op: number(4),
             sequence: number(5),
             step: number(6),
-            aim: Phase::from_name(&args[7]).map(aim),
+            aim: Aim::from_args(&args[7], &args[8]),
             bug: bugs.into_iter().find(|bug| format!("{:?}", Some(bug)) == args[9]),
         }
     }

@@ -20,10 +20,9 @@
 //! dead <who>                                  killed and waited for (by the observer)
 //! ```
 
-use std::fmt;
-
 use tidemark_core::ErrorKind;
 
+use super::kill_support;
 use super::look::Run;
 use super::model::{Asked, Outcome, State};
 
@@ -54,23 +53,8 @@ pub(crate) enum Kind {
     Failed,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Violation {
-    pub(crate) kind: Kind,
-    pub(crate) what: String,
-}
-
-impl Violation {
-    pub(crate) fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into() }
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.kind, self.what)
-    }
-}
+pub(crate) type Violation = kill_support::Violation<Kind>;
+pub(crate) type Conviction = kill_support::Conviction<Kind>;
 
 /// An operation, what it must come to, and whether somebody heard of it.
 #[derive(Clone, Debug)]

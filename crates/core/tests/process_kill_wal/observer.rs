@@ -5,7 +5,6 @@
 #![allow(clippy::disallowed_methods, reason = "the observer looks at the disk from outside")]
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -15,7 +14,7 @@ use std::time::Duration;
 
 use tidemark_core::wal::{Bug, WalOptions};
 
-use super::history::{Heard, History, Kind, Violation};
+use super::history::{Conviction, Heard, History, Kind, Violation};
 use super::kill_support::{Journal, Phased, Random, SIGKILL};
 use super::look::look;
 use super::phase::{Aim, Phase};
@@ -27,8 +26,8 @@ use super::writer::{Orders, WRITER};
 
 /// Only a hang takes so long.
 const HANG: Duration = Duration::from_secs(180);
-/// Lines after which a writer that has not come to where it is aimed at is killed anyway. Each phase
-/// comes again with every few segments: this is dozens of them.
+/// Lines after which a writer that has not come to where it is aimed at is killed anyway. Each
+/// phase comes again with every few segments: this is dozens of them.
 const LINES_MAX: u64 = 4000;
 /// The same where it would have come while it opened the log.
 const LINES_AFTER_RECOVERY_MAX: u64 = 30;
@@ -55,19 +54,6 @@ pub(crate) struct Round {
     marks: Journal,
     pipe: std::io::PipeWriter,
     lines: Receiver<String>,
-}
-
-/// What is wrong, and the directory that holds the log and the journal of that round.
-#[derive(Debug)]
-pub(crate) struct Conviction {
-    pub(crate) violation: Violation,
-    pub(crate) kept: PathBuf,
-}
-
-impl fmt::Display for Conviction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\nkept: {}", self.violation, self.kept.display())
-    }
 }
 
 /// Runs a round; what it counted, or what is wrong.
@@ -230,8 +216,8 @@ impl Round {
         started.expect("it starts")
     }
 
-    /// Kills the writer, which may have stopped where it was aimed at, hears what it told before, and
-    /// looks at what it leaves.
+    /// Kills the writer, which may have stopped where it was aimed at, hears what it told before,
+    /// and looks at what it leaves.
     fn kill_writer(&mut self, stopped: Option<Phase>) -> Result<(), Violation> {
         let Some(writer) = self.writer.take() else { return Ok(()) };
         self.kill(writer, WRITER)?;
@@ -293,14 +279,9 @@ impl Round {
 
     /// Keeps what is there: the log as it is once all are dead, and beside it the journal.
     fn keep(&mut self) -> PathBuf {
-        const END: &str = "end";
         self.kill_all();
-        // Nobody is left who could tell more after this.
-        self.marks.tell(END);
-        let not_heard: Vec<String> = self.lines.iter().take_while(|line| line != END).collect();
-        let mut journal = [self.history.lines(), &not_heard].concat().join("\n");
-        journal.push('\n');
-        std::fs::write(self.scratch.path("journal.txt"), journal).expect("it can be written");
+        let journal = self.scratch.path("journal.txt");
+        self.marks.write_down(self.history.lines(), &self.lines, &journal);
         self.scratch.keep()
     }
 

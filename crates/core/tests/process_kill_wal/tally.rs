@@ -2,14 +2,8 @@
 
 use std::fmt;
 
-use super::kill_support::Phased;
+use super::kill_support::Hits;
 use super::phase::Phase;
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Hits {
-    random: usize,
-    aimed: usize,
-}
 
 /// The counts of one round, or of many.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +26,7 @@ pub(crate) struct Tally {
     pub(crate) read: u64,
     pub(crate) begun_again: usize,
     pub(crate) dead_readers: usize,
-    hits: [Hits; Phase::ALL.len()],
+    hits: Hits<Phase>,
 }
 
 impl Tally {
@@ -41,8 +35,7 @@ impl Tally {
     }
 
     pub(crate) fn kill(&mut self, phase: Phase, aimed: bool) {
-        let hits = &mut self.hits[phase.index()];
-        *(if aimed { &mut hits.aimed } else { &mut hits.random }) += 1;
+        self.hits.count(phase, aimed);
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
@@ -59,30 +52,17 @@ impl Tally {
         self.read += other.read;
         self.begun_again += other.begun_again;
         self.dead_readers += other.dead_readers;
-        for (mine, more) in self.hits.iter_mut().zip(other.hits) {
-            mine.random += more.random;
-            mine.aimed += more.aimed;
-        }
-    }
-
-    fn random(&self) -> usize {
-        self.hits.iter().map(|hits| hits.random).sum()
-    }
-
-    fn aimed(&self) -> usize {
-        self.hits.iter().map(|hits| hits.aimed).sum()
+        self.hits.add(&other.hits);
     }
 
     pub(crate) fn kills(&self) -> usize {
-        self.random() + self.aimed()
+        self.hits.kills()
     }
 
     /// Fails unless enough processes were killed where it hurts, and somebody looked.
     pub(crate) fn assert_thorough(&self, kills: usize) {
         assert!(self.kills() >= kills, "only {} kills\n{self}", self.kills());
-        for (phase, hits) in Phase::ALL.iter().zip(self.hits) {
-            assert!(hits.random + hits.aimed > 0, "nobody was killed in {phase:?}\n{self}");
-        }
+        assert_eq!(self.hits.left_out(), None, "nobody was killed there\n{self}");
         assert!(self.closed > 0 && self.found_closed > 0, "nothing was closed\n{self}");
         assert!(self.copied > 0 && self.quarantined > 0, "nothing was mended\n{self}");
         assert!(self.read > 0 && self.begun_again > 0, "nobody read\n{self}");
@@ -93,7 +73,7 @@ impl Tally {
     /// All in one line.
     pub(crate) fn line(&self) -> String {
         let Self { operations, acknowledged, copied, quarantined, read, begun_again, .. } = self;
-        let (kills, random, aimed) = (self.kills(), self.random(), self.aimed());
+        let (kills, random, aimed) = (self.kills(), self.hits.random(), self.hits.aimed());
         format!(
             "{operations} operations, {acknowledged} acknowledged, {kills} kills ({random} \
              random, {aimed} aimed), {copied} recoveries wrote again and {quarantined} set \
@@ -106,14 +86,11 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rounds, looks, looks_at_writers, missed, closed, dead_readers, .. } = self;
         writeln!(f, "kill-fuzz of the log: {rounds} rounds, {}", self.line())?;
-        writeln!(f, "  killed before     random  aimed")?;
-        for (phase, hits) in Phase::ALL.iter().zip(self.hits) {
-            writeln!(f, "  {:<15}{:>9}{:>7}", phase.name(), hits.random, hits.aimed)?;
-        }
         write!(
             f,
-            "  {looks} looks at the dead, {looks_at_writers} at writers that stood still; \
-             {closed} closed; {dead_readers} readers killed; {missed} aims were missed"
+            "{}  {looks} looks at the dead, {looks_at_writers} at writers that stood still; \
+             {closed} closed; {dead_readers} readers killed; {missed} aims were missed",
+            self.hits
         )
     }
 }

@@ -13,7 +13,7 @@ use tidemark_core::{Error, Result, Storage};
 use tidemark_storage::Site;
 
 use super::history::Violation;
-use super::kill_support::{Journal, Phased, Random};
+use super::kill_support::{Journal, Random};
 use super::look::{runs, state_of};
 use super::model::{Asked, Outcome, State};
 use super::phase::{Aim, Phase, Phases};
@@ -48,8 +48,7 @@ impl Orders {
         let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
         let mut args = vec![path(&self.log), path(&self.note)];
         args.extend([self.round, self.seed, self.op, self.closes_after].map(|n| n.to_string()));
-        args.push(self.aim.map_or_else(|| "none".to_owned(), |aim| aim.phase.name()));
-        args.push(self.aim.map_or(0, |aim| aim.passing).to_string());
+        args.extend(Aim::to_args(self.aim));
         args.push(format!("{:?}", self.bug));
         args
     }
@@ -57,7 +56,6 @@ impl Orders {
     /// From command line arguments.
     pub(crate) fn from_args(args: &[String]) -> Self {
         let number = |index: usize| -> u64 { args[index].parse().expect("a number") };
-        let aim = |phase| Aim { phase, passing: number(7) };
         let bugs = [Bug::AcknowledgeBeforeWrite, Bug::PublishBeforeSync, Bug::ForgetTruncate];
         Self {
             log: PathBuf::from(&args[0]),
@@ -66,7 +64,7 @@ impl Orders {
             seed: number(3),
             op: number(4),
             closes_after: number(5),
-            aim: Phase::from_name(&args[6]).map(aim),
+            aim: Aim::from_args(&args[6], &args[7]),
             bug: bugs.into_iter().find(|bug| format!("{:?}", Some(bug)) == args[8]),
         }
     }
