@@ -17,5 +17,5 @@ for (const text of ['quick', 'slow', 'quick again']) {
 }
 const { syncs, syncUs } = wal.metrics();
 await wal.close();
-const found = { told, counts, syncs: String(syncs), syncUs };
+const found = { told, counts, syncs: Number(syncs), syncUs };
 process.stdout.write(JSON.stringify(found));

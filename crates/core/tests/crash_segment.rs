@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod segment_support;
+#[cfg(test)]
 mod support;
 
 use std::cell::Cell;

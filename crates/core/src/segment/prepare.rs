@@ -5,8 +5,8 @@
 //! spare       header with a new salt -> sync -> rename -> directory sync
 //! ```
 //!
-//! A log that is closed does not wait for a whole new file: the fill is given up between pieces, and
-//! the temporary removed. Of a spare there is no more than the header to write.
+//! A log that is closed does not wait for a whole new file: the fill is given up between pieces,
+//! and the temporary removed. Of a spare there is no more than the header to write.
 //!
 //! Recovery: a temporary that nobody holds is swept; a prepared segment is not believed by the
 //! next process, but becomes a spare again.
@@ -29,7 +29,7 @@ pub(super) const FILE_MODE: u32 = 0o600;
 
 /// What is filled before it is asked again whether somebody waits, or the log is closed.
 const FILL_PIECE_BYTES: u64 = 1 << 20;
-/// What is filled before it is synced: a sync of a large segment in one piece could not be given up.
+/// What is filled before it is synced: a sync in one piece could not be given up.
 const FILL_SYNC_BYTES: u64 = 16 << 20;
 
 /// A file without a segment's name, filled, with its header; not synced.

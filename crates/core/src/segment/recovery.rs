@@ -10,9 +10,9 @@
 //!                seal behind w, sync, cut      (may be done again at any time)
 //! ```
 //!
-//! Recovery of the recovery: before the rename nothing has changed but the quarantine, and that what
-//! nobody believes is gone; after it the new segment counts, and the old one is sealed from its link
-//! whenever that is not yet done.
+//! Recovery of the recovery: before the rename nothing has changed but the quarantine, and that
+//! what nobody believes is gone; after it the new segment counts, and the old one is sealed from
+//! its link whenever that is not yet done.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -104,6 +104,22 @@ fn closing_gives_up_the_segment_that_is_half_made_and_leaves_nothing_of_it() {
     assert_eq!(metric(&again, "rolls"), 1, "it goes on as ever");
 }
 
+/// A sync cannot be given up: that of a large segment is done by pieces.
+#[test]
+fn a_large_segment_is_synced_by_pieces_while_it_is_made() {
+    let synced = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&synced);
+    let storage = Hooked::storage(move |site| {
+        counted.fetch_add(usize::from(site == Site::PrepareSync), Ordering::SeqCst);
+        None
+    });
+    let scratch = Scratch::new();
+    let options = WalOptions { segment_bytes: 40 << 20, ..WalOptions::default() };
+    let wal = Machine::on(storage).try_open(&scratch.path("log"), options).unwrap();
+    assert_eq!(synced.load(Ordering::SeqCst), 3, "16 MiB, 16 MiB, and the rest with the header");
+    put(&wal, "it is a segment like any other");
+}
+
 /// GC-8: after a panic in a blocking call, the lock is free when the close says that it is done,
 /// for other processes too. E-3: nothing was written after it.
 #[test]
