@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tidemark_storage::{Map, OsError, Result, Site};
+use tidemark_storage::{Interrupt, Map, OsError, Result, Site};
 
 use crate::call::{Injected, Turn, leave, pause};
 use crate::file::SimFile;
@@ -127,6 +127,19 @@ impl Map for SimMap {
             }
         }
         self.noted(leave(turn, &at, answer.map(drop)))
+    }
+
+    fn wait_or(
+        &self,
+        site: Site,
+        offset: usize,
+        seen: u64,
+        timeout: Duration,
+        interrupt: Option<&Interrupt>,
+    ) -> Result<()> {
+        // Nobody raises it meanwhile: where one actor waits, no other thread of its process is.
+        let is_raised = interrupt.is_some_and(Interrupt::is_raised);
+        self.wait(site, offset, seen, if is_raised { Duration::ZERO } else { timeout })
     }
 
     fn wake(&self, site: Site, offset: usize) -> Result<()> {

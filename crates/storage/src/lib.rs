@@ -25,6 +25,7 @@
 mod error;
 mod file;
 mod file_system;
+mod interrupt;
 mod map;
 mod real;
 mod site;
@@ -34,6 +35,7 @@ mod storage;
 pub use error::{OsError, Result};
 pub use file::{Access, Create, File, LockMode, Open};
 pub use file_system::{FileSystem, FileSystemClass};
+pub use interrupt::Interrupt;
 pub use map::Map;
 pub use real::RealStorage;
 pub use site::Site;

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use crate::{Result, Site};
+use crate::{Interrupt, Result, Site};
 
 /// A shared mapping of the first bytes of a file.
 ///
@@ -60,6 +60,20 @@ pub trait Map: Debug + Send + Sync {
     /// # Errors
     /// As for [`Map::load`].
     fn wait(&self, site: Site, offset: usize, seen: u64, timeout: Duration) -> Result<()>;
+
+    /// As [`Map::wait`]; the wait ends as well when somebody in this process raises the interrupt,
+    /// before it or meanwhile.
+    ///
+    /// # Errors
+    /// As for [`Map::load`].
+    fn wait_or(
+        &self,
+        site: Site,
+        offset: usize,
+        seen: u64,
+        timeout: Duration,
+        interrupt: Option<&Interrupt>,
+    ) -> Result<()>;
 
     /// Wakes everybody who waits on the word at `offset`.
     ///

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_core::{LockMode, RealStorage, Storage};
-use tidemark_storage::{File, FileSystem, Map, Open, OsError, Result, Site, Stat};
+use tidemark_storage::{File, FileSystem, Interrupt, Map, Open, OsError, Result, Site, Stat};
 
 /// Who watches the calls of a storage.
 pub(crate) trait Watch: Send + Sync {
@@ -18,6 +18,11 @@ pub(crate) trait Watch: Send + Sync {
     /// How much is written of these bytes before [`Watch::torn`] is called; nothing for all.
     fn tear(&self, _site: Site, _bytes: &[u8]) -> Option<usize> {
         None
+    }
+
+    /// How long a wait lasts at most that would last for `timeout`.
+    fn patience(&self, _site: Site, timeout: Duration) -> Duration {
+        timeout
     }
 
     /// A part was written: the rest follows if this returns.
@@ -248,6 +253,19 @@ impl Map for HookedMap {
 
     fn wait(&self, site: Site, offset: usize, seen: u64, timeout: Duration) -> Result<()> {
         self.hooked.ask(site).and_then(|()| self.map.wait(site, offset, seen, timeout))
+    }
+
+    fn wait_or(
+        &self,
+        site: Site,
+        offset: usize,
+        seen: u64,
+        timeout: Duration,
+        interrupt: Option<&Interrupt>,
+    ) -> Result<()> {
+        self.hooked.ask(site)?;
+        let timeout = self.hooked.watch.patience(site, timeout);
+        self.map.wait_or(site, offset, seen, timeout, interrupt)
     }
 
     fn wake(&self, site: Site, offset: usize) -> Result<()> {

@@ -9,9 +9,9 @@
 //! comparison, or comes so late that the waiter is already listed for the wake that follows it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{self, Acquire, Release, SeqCst};
 use std::sync::atomic::fence;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
 use rustix::fd::OwnedFd;
@@ -25,7 +25,7 @@ use super::bus_guard::{self, Guarded};
 use super::file::{stat_from, writes};
 use super::mapping::{Pages, low_half};
 use super::words::{WORD_SIZE, copy_in, copy_out};
-use crate::{FileKind, Map, OsError, Result, Site};
+use crate::{FileKind, Interrupt, Map, OsError, Result, Site};
 
 /// What a wait lasts at most where the kernel compares the low half alone (before Linux 5.16): a
 /// change of the high half is then seen by the next look.
@@ -128,14 +128,25 @@ impl Map for RealMap {
         self.after("mmap", SeqCst)
     }
 
-    fn wait(&self, _site: Site, offset: usize, seen: u64, timeout: Duration) -> Result<()> {
+    fn wait(&self, site: Site, offset: usize, seen: u64, timeout: Duration) -> Result<()> {
+        self.wait_or(site, offset, seen, timeout, None)
+    }
+
+    fn wait_or(
+        &self,
+        _site: Site,
+        offset: usize,
+        seen: u64,
+        timeout: Duration,
+        interrupt: Option<&Interrupt>,
+    ) -> Result<()> {
         let word = self.word("futex", offset, false)?;
         let found = u64::from_le(word.load(Acquire));
         self.after("futex", Acquire)?;
-        if found != seen {
+        if found != seen || interrupt.is_some_and(Interrupt::is_raised) {
             return Ok(());
         }
-        match wait_for_change(word, seen, timeout) {
+        match wait_for_change(word, seen, timeout, interrupt) {
             // Woken, changed, too late, or a signal came: the caller looks which.
             Ok(()) | Err(Errno::AGAIN | Errno::TIMEDOUT | Errno::INTR) => {
                 self.after("futex", Acquire)
@@ -159,25 +170,43 @@ impl Map for RealMap {
     }
 }
 
-/// Sleeps until the word is woken, is no longer `seen`, or the time is over.
-fn wait_for_change(word: &AtomicU64, seen: u64, timeout: Duration) -> rustix::io::Result<()> {
+/// Wakes everybody who sleeps on a word of this process.
+pub(crate) fn wake_all(word: &AtomicU32) {
+    // It can fail only for an address that is none.
+    let _woken = futex::wake(word, futex::Flags::empty(), i32::MAX.unsigned_abs());
+}
+
+/// Sleeps until the word is woken, is no longer `seen`, the interrupt is raised, or the time is
+/// over.
+fn wait_for_change(
+    word: &AtomicU64,
+    seen: u64,
+    timeout: Duration,
+    interrupt: Option<&Interrupt>,
+) -> rustix::io::Result<()> {
     let timeout = timeout.min(WAIT_MAX);
     // Compared as they lie in memory: two halves, the low one first, each little-endian.
     let (low, high) = (seen & u64::from(u32::MAX), seen >> u32::BITS);
-    let half = |value: u64, place: usize| {
-        let mut half = Wait::new();
-        half.val = if cfg!(target_endian = "little") { value } else { value.swap_bytes() >> 32 };
-        half.uaddr = WaitPtr::new(word.as_ptr().cast::<u32>().wrapping_add(place).cast());
-        half.flags = WaitFlags::SIZE_U32;
-        half
+    let on = |address: *mut u32, value: u64| {
+        let mut one = Wait::new();
+        one.val = value;
+        one.uaddr = WaitPtr::new(address.cast());
+        one.flags = WaitFlags::SIZE_U32;
+        one
     };
-    let halves = [half(low, 0), half(high, 1)];
+    let half = |value: u64, place: usize| {
+        let value = if cfg!(target_endian = "little") { value } else { value.swap_bytes() >> 32 };
+        on(word.as_ptr().cast::<u32>().wrapping_add(place), value)
+    };
+    let mut words = vec![half(low, 0), half(high, 1)];
+    words.extend(interrupt.map(|interrupt| on(interrupt.word().as_ptr(), 0)));
     let now = clock_gettime(ClockId::Monotonic);
     let until = now + timespec(timeout);
-    match futex::waitv(&halves, WaitvFlags::empty(), Some(&until), ClockId::Monotonic) {
+    match futex::waitv(&words, WaitvFlags::empty(), Some(&until), ClockId::Monotonic) {
         // A kernel before 5.16, or a sandbox that does not know the call.
         Err(Errno::NOSYS | Errno::PERM) => {
-            let value = u32::try_from(halves[0].val).unwrap_or_default();
+            let value =
+                words.first().and_then(|low| u32::try_from(low.val).ok()).unwrap_or_default();
             let timeout = timespec(timeout.min(BLIND_WAIT_MAX));
             futex::wait(low_half(word), futex::Flags::empty(), value, Some(&timeout))
         }
@@ -204,11 +233,20 @@ mod tests {
         let seen: u64 = 5 | 6 << 32;
         for now in [seen ^ 1, seen ^ (1 << 32), seen ^ (1 << 63), 6 | 5 << 32, !seen] {
             let word = AtomicU64::new(now.to_le());
-            let answer = wait_for_change(&word, seen, Duration::from_secs(2));
+            let answer = wait_for_change(&word, seen, Duration::from_secs(2), None);
             assert_eq!(answer, Err(Errno::AGAIN), "{now:#x}");
         }
         let word = AtomicU64::new(seen.to_le());
-        let answer = wait_for_change(&word, seen, Duration::from_millis(1));
+        let answer = wait_for_change(&word, seen, Duration::from_millis(1), None);
         assert_eq!(answer, Err(Errno::TIMEDOUT));
+    }
+
+    /// An interrupt that comes between the last look and the sleep is not lost.
+    #[test]
+    fn an_interrupt_just_before_the_sleep_ends_it() {
+        let (word, interrupt) = (AtomicU64::new(5), Interrupt::default());
+        interrupt.raise();
+        let answer = wait_for_change(&word, 5, Duration::MAX, Some(&interrupt));
+        assert_eq!(answer, Err(Errno::AGAIN));
     }
 }

@@ -21,6 +21,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use self::file::{RealFile, stat_from};
+pub(crate) use self::map::wake_all;
 use crate::{Access, Create, File, FileSystem, Open, OsError, Result, Site, Stat, Storage};
 
 #[cfg(not(target_os = "linux"))]
