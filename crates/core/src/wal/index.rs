@@ -12,7 +12,7 @@
 
 use std::collections::VecDeque;
 
-use super::state::{Change, State};
+use super::state::{Change, State, is_lsn};
 
 /// Points that a seal has room for.
 const POINTS_MAX: usize = 330;
@@ -130,7 +130,7 @@ impl SegmentIndex {
         }
         index.cut = cut;
         index.end = next;
-        (1 <= first && first <= next).then_some((first, next, index))
+        (is_lsn(first) && first <= next).then_some((first, next, index))
     }
 }
 
@@ -142,6 +142,8 @@ pub(super) struct Place {
     pub(super) offset: u32,
     /// The LSN from which on another place counts.
     pub(super) until: u64,
+    /// Where the frames of the segment end, as far as they are published.
+    pub(super) limit: u32,
 }
 
 /// What all segments hold, oldest first.
@@ -208,7 +210,7 @@ impl LogIndex {
         let after = segment.points.partition_point(|point| point.lsn <= lsn);
         let point = segment.points.get(after.checked_sub(1)?)?;
         let until = segment.points.get(after).map_or(segment.end, |next| next.lsn);
-        Some(Place { segment: segment.number, offset: point.offset, until })
+        Some(Place { segment: segment.number, offset: point.offset, until, limit: u32::MAX })
     }
 
     /// Forgets the segments in front that hold nothing live, but never the active one; the number

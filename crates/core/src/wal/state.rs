@@ -83,7 +83,7 @@ impl State {
             }
             _ => return None,
         };
-        let sound = 1 <= first && first <= next && *reserved == [0; 4];
+        let sound = is_lsn(first) && first <= next && *reserved == [0; 4];
         sound.then_some(Self { first, next, hard_state })
     }
 
@@ -122,7 +122,7 @@ impl State {
             Change::Truncate { after } if after < self.next && after + 1 >= self.first => {
                 self.next = after + 1;
             }
-            Change::Purge { before } if before >= 1 => {
+            Change::Purge { before } if is_lsn(before) => {
                 self.first = self.first.max(before);
                 self.next = self.next.max(self.first);
             }
@@ -130,6 +130,12 @@ impl State {
         }
         Some(())
     }
+}
+
+/// Whether an entry may have this number: LSNs begin at 1, and one more than the last is a number,
+/// too.
+pub(super) const fn is_lsn(number: u64) -> bool {
+    1 <= number && number < u64::MAX
 }
 
 impl Change {
@@ -159,6 +165,33 @@ mod tests {
         }
         let reversed = State { first: 9, next: 7, hard_state: None };
         assert_eq!(State::decode(&reversed.encode()), None);
+        for first in [0, u64::MAX] {
+            let none = State { first, next: u64::MAX, hard_state: None };
+            assert_eq!(State::decode(&none.encode()), None, "no LSN {first}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_no_lsn_has_changes_nothing() {
+        let state = State { first: 7, next: 9, hard_state: None };
+        let count = u64::MAX - 8;
+        let changes = [
+            Change::Purge { before: 0 },
+            Change::Purge { before: u64::MAX },
+            Change::Truncate { after: 0 },
+            Change::Truncate { after: u64::MAX },
+            Change::Entries { first: 9, count, skip: 0 },
+            Change::Entries { first: u64::MAX, count: 1, skip: 0 },
+        ];
+        for change in changes {
+            let mut changed = state.clone();
+            assert_eq!(changed.advance(change), None, "{change:?}");
+            assert_eq!(changed, state, "{change:?}");
+        }
+        let mut last = state;
+        last.advance(Change::Purge { before: u64::MAX - 1 }).unwrap();
+        last.advance(Change::Entries { first: u64::MAX - 1, count: 1, skip: 0 }).unwrap();
+        assert_eq!((last.first, last.last()), (u64::MAX - 1, u64::MAX - 1));
     }
 
     #[test]
