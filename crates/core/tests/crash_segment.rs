@@ -17,7 +17,7 @@ use segment_support::{
     Client, Known, LOG, Told, Toy, empty_disk, is_a_prefix, judge, open, options, read_all, told,
 };
 use support::Hooked;
-use tidemark_core::segment::{Cursor, Io, Log, LogOptions, Opened, Position};
+use tidemark_core::segment::{Cursor, Io, Log, LogOptions, Opened, Position, Reach, Window};
 use tidemark_core::{ErrorKind, LockMode, Result};
 use tidemark_sim::{Actor, Choice, CrashState, Disk, Explore, Fault, FaultKind, World};
 use tidemark_storage::{Open, OsError, Site};
@@ -406,8 +406,9 @@ fn a_segment_that_is_read_elsewhere_is_not_recycled() {
         names.iter().filter(|name| name.contains(".spare")).count()
     };
     assert_eq!(spares(), 1, "the second one is recycled, the first one is not");
-    let link = first.read_header(4096).unwrap();
-    let offset = first.next_offset(link.end().offset()).unwrap();
+    let link = first.read_frame(4096).unwrap();
+    let reach = Reach { limit: first.frames_end(), ahead: 0 };
+    let offset = Window::default().next_offset(&first, link.end().offset(), reach).unwrap();
     assert_eq!(first.read_frame(offset).unwrap().number(), 0);
     assert_eq!(reader.log.open_segment(2).unwrap_err().kind(), ErrorKind::Expired);
     let found = read_all(own.as_ref(), &client.log, client.writer.written()).unwrap();

@@ -1,12 +1,16 @@
 //! One segment file that is open: its header is checked, its name leads to it.
 //!
-//! Every holder has a shared lock on it, so that nobody recycles it under them (SG-7).
+//! Every holder has a shared lock on it, so that nobody recycles it under them (SG-7). Who holds
+//! the other lock is about to rename the file: nobody waits for that in the kernel, where a holder
+//! that is stopped would keep them for ever.
 
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use tidemark_storage::{Access, File, FileKind, LockMode, Map, Open, OsError, Site, Storage};
 
-use super::format::{BLOCK, FRAME_HEADER, FRAME_HEADER_BYTES, FrameHeader, Reason, block_up};
+use super::format::{BLOCK, FRAME_HEADER_BYTES, FrameHeader, Reason, block_up};
 use super::frame::Frame;
 use super::header::{Header, HeaderDefect};
 use super::seal::{Link, Seal};
@@ -15,6 +19,11 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How often a path is looked at again whose file was replaced while it was opened.
 const ATTEMPTS_MAX: usize = 8;
+/// How often a file is tried that somebody renames, and for how long it is left alone then: a
+/// second in all.
+const LOCK_ATTEMPTS_MAX: u32 = 150;
+const LOCK_PAUSE: Duration = Duration::from_micros(100);
+const LOCK_PAUSE_MAX: Duration = Duration::from_millis(10);
 /// The smallest file: one that a recovery cut has a block of frames at least.
 const FILE_BYTES_MIN: u64 = 3 * BLOCK as u64;
 
@@ -34,6 +43,16 @@ pub(super) fn corrupt(path: &Path, offset: u32, reason: &str) -> Error {
     Error::new(ErrorKind::Corrupt, message).at(path).at_offset(u64::from(offset))
 }
 
+/// Somebody has had a segment locked for too long, to rename it.
+fn stuck(path: &Path, holder: Option<u32>) -> Error {
+    let who = holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+    let message = format!(
+        "{who} is giving {} another name and does not get on; let it go on, or end it",
+        path.display()
+    );
+    Error::new(ErrorKind::LockTimeout, message).at(path).held_by(holder)
+}
+
 /// The name of a segment's file.
 pub(super) fn file_name(number: u32) -> String {
     format!("{number:08x}.segment")
@@ -49,14 +68,23 @@ impl Segment {
         how: Open,
     ) -> Result<Self> {
         let path = directory.join(file_name(number));
-        for _ in 0..ATTEMPTS_MAX {
+        let (mut replaced, mut locked) = (0, 0);
+        while replaced < ATTEMPTS_MAX {
             let failed = |os| Error::os("open", &path, os);
             let file = storage.open(Site::SegmentOpen, &path, how).map_err(failed)?;
             let stat = file.stat(Site::SegmentOpen).map_err(failed)?;
             if stat.kind != FileKind::Regular {
                 return Err(corrupt(&path, 0, "it is not a regular file"));
             }
-            file.lock(Site::SegmentLock, LockMode::Shared).map_err(failed)?;
+            if !file.try_lock(Site::SegmentLock, LockMode::Shared).map_err(failed)? {
+                locked += 1;
+                if locked == LOCK_ATTEMPTS_MAX {
+                    return Err(stuck(&path, file.lock_holder(Site::SegmentLock)));
+                }
+                // The file is opened anew then: its name may be gone, or lead to another one.
+                thread::park_timeout(LOCK_PAUSE.saturating_mul(locked).min(LOCK_PAUSE_MAX));
+                continue;
+            }
             let named = storage.stat_link(Site::SegmentVerify, &path).map_err(failed)?;
             if named.id == stat.id {
                 let segment = Self::read(path, file, io, how)?;
@@ -66,6 +94,7 @@ impl Segment {
                 }
                 return Ok(segment);
             }
+            replaced += 1;
         }
         let message = format!("{} is replaced again and again", path.display());
         Err(Error::new(ErrorKind::Io, message).at(&path))
@@ -130,6 +159,12 @@ impl Segment {
         self.size_bytes
     }
 
+    /// The size of the file when it was made: a recovery may have cut it since.
+    #[must_use]
+    pub const fn made_bytes(&self) -> u32 {
+        self.header.size_bytes
+    }
+
     /// The offset of the seal's block: no frame reaches beyond it.
     #[must_use]
     pub const fn frames_end(&self) -> u32 {
@@ -155,7 +190,8 @@ impl Segment {
     }
 
     /// Damage at an offset of this segment.
-    pub(super) fn corrupt(&self, offset: u32, reason: Reason) -> Error {
+    #[must_use]
+    pub fn corrupt(&self, offset: u32, reason: &'static str) -> Error {
         corrupt(&self.path, offset, reason)
     }
 
@@ -182,6 +218,27 @@ impl Segment {
         Ok(())
     }
 
+    /// Whether it makes sense to read more than is asked for. Through a map it saves no call, and a
+    /// page that is lost takes the others with it.
+    pub(super) const fn reads_ahead(&self) -> bool {
+        self.map.is_none()
+    }
+
+    /// Copies out at least the first `needed` bytes, and as many of the others as can be had; how
+    /// many that is. Through a map nothing is read ahead: it saves no call, and a page that is lost
+    /// takes the others with it.
+    pub(super) fn read_ahead(&self, into: &mut [u8], offset: u32, needed: usize) -> Result<usize> {
+        if into.len() > needed
+            && let Ok(count) = self.file.read_full(Site::SegmentRead, into, u64::from(offset))
+            && count >= needed
+        {
+            return Ok(count);
+        }
+        let wanted = into.get_mut(..needed).unwrap_or_default();
+        self.read_into(wanted, offset)?;
+        Ok(needed)
+    }
+
     /// Writes whole blocks, in one call.
     pub(super) fn write_blocks(&self, site: Site, bytes: &[u8], offset: u32) -> Result<()> {
         debug_assert!(bytes.len().is_multiple_of(BLOCK), "SG-10: whole blocks are written");
@@ -199,24 +256,6 @@ impl Segment {
             None => self.file.sync_data(site),
         };
         synced.map_err(|os| Error::os("sync", &self.path, os).indeterminate())
-    }
-
-    /// The header of the frame at an offset, without its body: the same checks, as far as they go.
-    ///
-    /// # Errors
-    /// `TIDEMARK_CORRUPT` if there is none; `TIDEMARK_IO`.
-    pub fn read_header(&self, offset: u32) -> Result<FrameHeader> {
-        self.try_header(offset)?.map_err(|reason| self.corrupt(offset, reason))
-    }
-
-    fn try_header(&self, offset: u32) -> Result<Result<FrameHeader, Reason>> {
-        if offset > self.frames_end() - FRAME_HEADER_BYTES {
-            return Ok(Err("there is no room for a frame"));
-        }
-        let mut bytes = [0; FRAME_HEADER];
-        self.read_into(&mut bytes, offset)?;
-        let start = Position::new(self.number(), offset);
-        Ok(FrameHeader::decode(&bytes, self.salt(), start, self.frames_end()))
     }
 
     /// The frame at an offset. All of it is checked but its chain: what lies below a published
@@ -247,20 +286,6 @@ impl Segment {
             self.read_into(rest, block_end)?;
         }
         Ok(Frame::check(header, bytes))
-    }
-
-    /// Where the frame after one that ends at `end` starts: there, or at the next block. Ask only
-    /// for an end below a published position: what is beyond may be left of a torn write.
-    ///
-    /// # Errors
-    /// `TIDEMARK_CORRUPT` if no header of a frame is at either; `TIDEMARK_IO`.
-    pub fn next_offset(&self, end: u32) -> Result<u32> {
-        for offset in [end, block_up(end)] {
-            if self.try_header(offset)?.is_ok() {
-                return Ok(offset);
-            }
-        }
-        Err(self.corrupt(end, "there is no frame"))
     }
 
     /// Whether this is the same segment in the same life of its file.

@@ -116,6 +116,8 @@ fn look<R: Replay>(
     report.proven = cursor.position();
     let log = Log::new(place.clone(), log_id, u64::from_le_bytes(place.random()?));
     log.note_synced(report.proven);
+    // A recovery may give its name to another file.
+    log.set_prepared(cursor.segment());
     Ok(Inspected { log, replay, cursor, report })
 }
 

@@ -202,6 +202,24 @@ impl Log {
         Ok(self.keep(segment))
     }
 
+    /// As [`Log::open_segment`], for a reader that goes on into the newest one: it stays open, so
+    /// that its bytes can be read whatever becomes of its name.
+    ///
+    /// # Errors
+    /// As for [`Log::open_segment`].
+    pub fn enter_segment(&self, number: u32) -> Result<Arc<Segment>> {
+        let segment = self.open_segment(number)?;
+        let _once = self.forget(number);
+        self.set_prepared(&segment);
+        Ok(segment)
+    }
+
+    /// Whether this is a handle on the same open log.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+    }
+
     /// Why there is no such segment.
     fn gone(&self, number: u32) -> Result<Error> {
         let first = self.state.place.list()?.segments.first().copied();

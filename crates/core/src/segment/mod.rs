@@ -12,7 +12,7 @@
 //! Invariants: SG-1 to SG-10 of the format. Where they are kept:
 //! - `staging` and `writer`: SG-1, SG-2, SG-6, SG-10, and SG-3 when a segment is full.
 //! - `prepare`: SG-4 and SG-5. `recycle`: SG-7.
-//! - `cursor`: what is read in order is verified by its chain.
+//! - `cursor`: what is read in order is verified by its chain. `window`: single frames.
 //! - `recovery`: SG-8 and SG-9; `scan` is what it has in common with `inspect`, which only reads.
 //!
 //! Recovery: only the last segment that was begun is walked. What it holds beyond the highest
@@ -41,6 +41,7 @@ mod report;
 mod scan;
 mod seal;
 mod staging;
+mod window;
 mod writer;
 
 pub use cursor::Cursor;
@@ -50,6 +51,7 @@ pub use frame::{Frame, Records};
 pub use inspect::Inspected;
 pub use log::{Log, Opened};
 pub use report::{Report, TornTail};
+pub use window::{Reach, Window};
 pub use writer::{SyncWatch, Writer};
 
 use crate::error::{Error, ErrorKind, Result};

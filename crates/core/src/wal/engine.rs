@@ -98,7 +98,7 @@ impl WalEngine {
             self.metrics.write_us.record(self.storage.monotonic().saturating_sub(began));
             self.unsynced_since.get_or_insert(began);
         }
-        self.view.written(self.updates.drain(..));
+        self.view.written(self.updates.drain(..), written);
         self.publication.written(written);
         self.prepare_in_time();
         Ok(())

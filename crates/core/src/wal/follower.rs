@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::op::Entries;
 use super::options::Visibility;
 use super::reader::Reader;
-use super::view::{Found, Look, Seen, WaiterId};
+use super::view::{Found, Look, Seen};
+use super::waiters::WaiterId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io_thread::{IoThread, caught};
 
@@ -167,7 +168,10 @@ impl Follower {
         };
         match seen.found {
             Found::Nothing => done(Ok(None)),
-            Found::Entries(entries) => done(Ok(Some(self.moved(entries, seen.epoch)))),
+            Found::Hot(hot) => {
+                self.reader.forget();
+                done(Ok(Some(self.moved(hot.copy(), seen.epoch))));
+            }
             Found::Place(..) => {
                 let (own, look) = (Arc::clone(self), *look);
                 let done = Arc::new(Mutex::new(Some(done)));

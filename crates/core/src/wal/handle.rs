@@ -14,8 +14,9 @@ use super::follower::Follower;
 use super::metrics::WalMetrics;
 use super::op::{Entries, HardState, WalOp, WalOutcome};
 use super::options::{Visibility, WalOptions};
-use super::read_only::{self, Stop, Trailer};
+use super::read_only::Trailer;
 use super::reader::Reader;
+use super::source::{self, Source, Stop};
 use super::view::Look;
 use crate::checkpoint::Durability;
 use crate::error::{Error, ErrorKind, Result};
@@ -69,12 +70,13 @@ pub(super) struct Trailing {
     /// Handles that are open; once there is none, there never is one again.
     handles: Mutex<usize>,
     stop: Arc<Stop>,
+    pub(super) source: Arc<Source>,
 }
 
 impl Instance {
     /// A log that this process only reads.
     pub(super) fn reading(
-        trailer: &Trailer,
+        trailer: Trailer,
         options: WalOptions,
         durability: Durability,
         path: &Path,
@@ -83,10 +85,12 @@ impl Instance {
         let view = Arc::clone(&trailer.view);
         let last = view.ends().durable_next.saturating_sub(1);
         let proven_last = (!trailer.has_writer()).then_some(last);
-        let trailing = Trailing { handles: Mutex::new(0), stop: Arc::default() };
+        let source = Arc::new(Source::new(trailer));
+        let reader = Reader::new(view, Arc::clone(&metrics), Some(Arc::clone(&source)));
+        let trailing = Trailing { handles: Mutex::new(0), stop: Arc::default(), source };
         Self {
             commit: None,
-            reader: Reader::new(view, Arc::clone(&metrics)),
+            reader,
             io: Arc::default(),
             options,
             poison: Poison::new(events.clone()),
@@ -103,16 +107,13 @@ impl Instance {
 
     /// Starts to follow the writer.
     /// The thread keeps `registered` until it ends, so that the next reader finds this instance.
-    pub(super) fn start_trailing(
-        &self,
-        trailer: Trailer,
-        registered: Arc<dyn Any + Send + Sync>,
-    ) -> Result<()> {
+    pub(super) fn start_trailing(&self, registered: Arc<dyn Any + Send + Sync>) -> Result<()> {
         let Some(trailing) = &self.trailing else { return Ok(()) };
         let (stop, io) = (Arc::clone(&trailing.stop), Arc::clone(&self.io));
+        let source = Arc::clone(&trailing.source);
         let reader = self.reader.clone();
         spawn("tidemark-follow", move || {
-            read_only::trail(trailer, &stop);
+            source::follow(&source, &stop);
             drop(registered);
             io.end();
             reader.release();

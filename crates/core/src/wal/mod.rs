@@ -35,11 +35,14 @@ mod read_only;
 mod reader;
 mod recent;
 mod replay;
+mod source;
 mod staging;
+mod stand;
 mod state;
 mod syncs;
 mod take_over;
 mod view;
+mod waiters;
 
 pub use self::bug::Bug;
 pub use self::engine::WalEngine;

@@ -78,6 +78,13 @@ impl Records {
         self.bytes.get(start..end)
     }
 
+    /// The bytes of some of the records.
+    pub(super) fn bytes_in(&self, range: std::ops::Range<usize>) -> usize {
+        let end_of = |index: usize| index.checked_sub(1).and_then(|last| self.ends.get(last));
+        let [start, end] = [range.start, range.end].map(|at| end_of(at).copied().unwrap_or(0));
+        end.saturating_sub(start)
+    }
+
     /// Adds a record at the end.
     pub(super) fn push(&mut self, record: &[u8]) {
         self.bytes.extend_from_slice(record);

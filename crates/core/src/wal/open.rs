@@ -17,9 +17,10 @@ use super::publication::{Publication, is_new};
 use super::read_only::Trailer;
 use super::reader::Reader;
 use super::replay::Found;
+use super::source::Source;
 use super::staging::Batch;
 use super::syncs::Syncs;
-use super::view::{Look, View};
+use super::view::{Look, Read, View};
 use crate::checkpoint::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Events, Observer};
@@ -67,7 +68,7 @@ pub struct WalParts {
 pub struct WalTrail {
     /// What readers have of it.
     pub handle: Wal,
-    trailer: Trailer,
+    source: Arc<Source>,
 }
 
 /// Held by the commit thread: dropped after the engine, and so after the log's lock.
@@ -80,7 +81,7 @@ impl Drop for Tenure {
     fn drop(&mut self) {
         // After a panic nobody else has told those who wait.
         let reason = self.instance.poison.check().err().unwrap_or_else(Error::closed);
-        self.instance.reader.view().end(reason);
+        self.instance.reader.view().end_for_good(reason);
         self.instance.io.end();
         self.instance.reader.release();
         self.instance.ended.set();
@@ -134,11 +135,11 @@ fn open_to_read(
         let (durability, file_system) =
             path::durability(storage.as_ref(), &real.path, options.allow_network_fs)?;
         let trailer = Trailer::open(storage, &real.path, log_options(options, &file_system))?;
-        let instance = Arc::new(Instance::reading(&trailer, options, durability, &real.path));
+        let instance = Arc::new(Instance::reading(trailer, options, durability, &real.path));
         let registered = Arc::new(WalInstance(Arc::clone(&instance)));
         let handle = instance.attach_reader().ok_or_else(Error::closed)?;
         let owner: Arc<dyn Any + Send + Sync> = Arc::clone(&registered) as _;
-        instance.start_trailing(trailer, owner)?;
+        instance.start_trailing(owner)?;
         Ok((registered, handle))
     })
 }
@@ -158,9 +159,10 @@ impl WalTrail {
         let (durability, file_system) =
             path::durability(storage.as_ref(), &real.path, options.allow_network_fs)?;
         let trailer = Trailer::open(storage, &real.path, log_options(options, &file_system))?;
-        let instance = Arc::new(Instance::reading(&trailer, options, durability, &real.path));
+        let instance = Arc::new(Instance::reading(trailer, options, durability, &real.path));
         let handle = instance.attach_reader().ok_or_else(Error::closed)?;
-        Ok(Self { handle, trailer })
+        let source = instance.trailing.as_ref().map(|trailing| Arc::clone(&trailing.source));
+        Ok(Self { handle, source: source.ok_or_else(Error::closed)? })
     }
 
     /// Shows what the writer announced since the last time, as the thread does when it is woken.
@@ -168,8 +170,7 @@ impl WalTrail {
     /// # Errors
     /// `TIDEMARK_CORRUPT`, `TIDEMARK_IO`: nothing more can be shown.
     pub fn advance(&mut self) -> Result<()> {
-        let shown = self.trailer.advance();
-        shown.map(drop).inspect_err(|error| self.trailer.view.end(error.clone()))
+        self.source.advance()
     }
 }
 
@@ -282,10 +283,11 @@ impl WalParts {
             events: events.clone(),
         }));
         let poison = Poison::new(events.clone());
-        let view = Arc::new(View::new(found.state.clone(), found.index, log.clone()));
-        let reader = Reader::new(Arc::clone(&view), Arc::clone(&metrics));
-        let mut index = LogIndex::default();
-        index.push(active);
+        let mut active_index = LogIndex::default();
+        active_index.push(active);
+        let (state, index, end) = (found.state.clone(), found.index, writer.written());
+        let view = Arc::new(View::new(Read { state, index, log: log.clone(), end }));
+        let reader = Reader::new(Arc::clone(&view), Arc::clone(&metrics), None);
         let engine = WalEngine {
             storage: Arc::clone(storage),
             options,
@@ -297,7 +299,7 @@ impl WalParts {
             events: events.clone(),
             metrics: Arc::clone(&metrics),
             state: found.state,
-            index,
+            index: active_index,
             batch: Batch::default(),
             updates: Vec::new(),
             unsynced_since: None,
@@ -347,6 +349,7 @@ impl WalParts {
         let tenure =
             Tenure { instance: Arc::clone(&instance), _registered: Arc::clone(&registered) };
         let owner: Arc<dyn Any + Send + Sync> = Arc::new(tenure);
+        instance.reader.view().start_waker();
         if let Some(commit) = &instance.commit {
             commit.start_direct(self.engine, owner)?;
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidemark_storage::{File, LockMode, Map, Open, Site, Storage};
+use tidemark_storage::{File, Interrupt, LockMode, Map, Open, Site, Storage};
 
 use super::publication::{
     CHECK_AT, DURABLE_AT, GENERATION_AT, MAGIC, MAGIC_AT, NAME, POISON_AT, SIGNAL_AT, WRITTEN_AT,
@@ -14,8 +14,9 @@ use super::publication::{
 use crate::error::{Error, Result};
 use crate::segment::{BLOCK_BYTES, Position};
 
-/// The words are read again if the writer was at them; it is for some nanoseconds at a time.
-const ATTEMPTS_MAX: usize = 1000;
+/// The words are read again if the writer was at them; it is for some nanoseconds at a time. If it
+/// was stopped or killed there, its next signal is waited for.
+const ATTEMPTS_MAX: usize = 100;
 
 /// What a writer announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,14 @@ pub(super) struct Words {
     pub(super) written: Position,
     pub(super) durable: Position,
     pub(super) is_poisoned: bool,
-    /// What to wait on for something newer.
+}
+
+/// What is on the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    /// Nothing while the words make no sense.
+    pub(super) words: Option<Words>,
+    /// What to wait on for something newer: whatever a writer stores, it changes this after it.
     pub(super) signal: u64,
 }
 
@@ -63,10 +71,11 @@ impl Page {
         Ok(!free)
     }
 
-    /// What was announced last; nothing while the words make no sense.
-    pub(super) fn read(&self) -> Result<Option<Words>> {
+    /// What was announced last.
+    pub(super) fn read(&self) -> Result<Told> {
+        let mut signal = 0;
         for _ in 0..ATTEMPTS_MAX {
-            let signal = self.load(SIGNAL_AT)?;
+            signal = self.load(SIGNAL_AT)?;
             let generation = self.load(GENERATION_AT)?;
             let durable = self.load(DURABLE_AT)?;
             let check = self.load(CHECK_AT)?;
@@ -77,27 +86,27 @@ impl Page {
                 && self.load(GENERATION_AT)? == generation
                 && self.load(MAGIC_AT)? == MAGIC;
             if stands && check == check_word(generation, durable) && written >= durable {
-                return Ok(Some(Words {
+                let words = Words {
                     generation,
                     written: Position::from_word(written),
                     durable: Position::from_word(durable),
                     is_poisoned: poison != 0,
-                    signal,
-                }));
+                };
+                return Ok(Told { words: Some(words), signal });
             }
         }
-        Ok(None)
+        Ok(Told { words: None, signal })
     }
 
-    /// Waits until the writer has something new to tell, or the time is over.
-    pub(super) fn wait(&self, signal: u64, timeout: Duration) -> Result<()> {
+    /// Waits until the writer has something new to tell, somebody interrupts, or the time is over.
+    pub(super) fn wait(
+        &self,
+        signal: u64,
+        timeout: Duration,
+        interrupt: Option<&Interrupt>,
+    ) -> Result<()> {
         let failed = |os| Error::os("wait on the state page", &self.path, os);
-        self.map.wait(Site::StateWait, SIGNAL_AT, signal, timeout).map_err(failed)
-    }
-
-    /// Wakes this process's own thread, and whoever else waits: they look, and wait again.
-    pub(super) fn wake(&self) {
-        let _the_timeout_does_it_too = self.map.wake(Site::StateWake, SIGNAL_AT);
+        self.map.wait_or(Site::StateWait, SIGNAL_AT, signal, timeout, interrupt).map_err(failed)
     }
 
     fn load(&self, at: usize) -> Result<u64> {

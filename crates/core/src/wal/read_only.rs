@@ -1,6 +1,6 @@
 //! A log that another process may be writing to, opened to read.
 //!
-//! A thread waits on the writer's page, walks the frames that were announced since, and shows them
+//! A thread (`source.rs`) waits on the writer's page, walks the frames that were announced since, and shows them
 //! in the view. Without a living writer only what is proven is shown.
 //!
 //! Invariants
@@ -8,27 +8,30 @@
 //! - R-2 Nothing is written: it works on a read-only mount.
 //! - R-3 While nothing comes, the thread makes one system call in a second.
 //! - R-4 When another writer takes over, what was shown stays: its recovery keeps all that was
-//!   durable, and what a truncate took back meanwhile is told to who had read it.
+//!   durable, and what a truncate took back meanwhile is told to who had read it. Until it has
+//!   announced itself, nothing is taken back either.
+//! - R-5 Damage is told only if the log is the one in which it was found: a writer that takes over
+//!   cuts and replaces files before it announces itself.
 
 use std::fmt::{self, Debug};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_storage::Storage;
 
 use super::op::Records;
-use super::page::{Page, Words};
+use super::page::{Page, Told, Words};
 use super::publication::is_new;
 use super::replay::Found;
 use super::state::{Change, FLAG_HARD_STATE, FLAG_NO_HARD_STATE, State};
 use super::take_over::{Behind, Unproven};
-use super::view::{Update, View};
+use super::view::{Again, Read, Update, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{Cursor, Frame, KIND_USER_MIN, Log, LogOptions, Position};
 
-/// How often a reader looks whether there is a writer, while nothing comes.
-const LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// How long a writer that is just telling something is waited for at a time.
+const SETTLE_PERIOD: Duration = Duration::from_millis(100);
 /// A writer may recover or close while a reader opens; more often somebody else must be at work.
 const ATTEMPTS_MAX: usize = 16;
 
@@ -45,6 +48,8 @@ pub(super) struct Trailer {
     unproven: Unproven,
     /// The log as it is at the cursor.
     state: State,
+    /// Up to where the view has taken everything for durable.
+    durable: Position,
     pub(super) view: Arc<View>,
 }
 
@@ -54,6 +59,18 @@ struct Start {
     cursor: Cursor,
     found: Found,
     generation: Option<u64>,
+}
+
+impl Start {
+    /// As the view takes it.
+    fn read(&self) -> Read {
+        Read {
+            state: self.found.state.clone(),
+            index: self.found.index.clone(),
+            log: self.log.clone(),
+            end: self.cursor.position(),
+        }
+    }
 }
 
 impl Trailer {
@@ -70,8 +87,7 @@ impl Trailer {
         let _is_new = is_new(storage.as_ref(), directory)?;
         let page = Page::open(storage, directory)?.map(Arc::new);
         let start = start(storage, directory, &options, page.as_deref())?;
-        let view =
-            Arc::new(View::new(start.found.state.clone(), start.found.index, start.log.clone()));
+        let view = Arc::new(View::new(start.read()));
         Ok(Self {
             storage: Arc::clone(storage),
             directory: directory.to_owned(),
@@ -79,6 +95,7 @@ impl Trailer {
             page,
             generation: start.generation,
             log: start.log,
+            durable: start.cursor.position(),
             cursor: start.cursor,
             unproven: start.found.unproven,
             state: start.found.state,
@@ -104,10 +121,11 @@ impl Trailer {
             self.page = Page::open(&self.storage, &self.directory)?.map(Arc::new);
         }
         let Some(page) = self.page.clone() else { return Ok(None) };
-        let Some(words) = page.read()? else { return Ok(None) };
+        let Told { words, signal } = page.read()?;
+        let Some(words) = words else { return Ok(Some(signal)) };
         let is_known = self.generation == Some(words.generation);
         if !is_known && !page.has_writer()? {
-            return Ok(Some(words.signal));
+            return Ok(Some(signal));
         }
         // Another writer may have recovered the log, and so written again what was beyond its
         // proof. Behind the same one, a purge may have been faster; if it is damage that this
@@ -118,7 +136,7 @@ impl Trailer {
         if words.is_poisoned {
             self.view.end(gave_up(&self.directory));
         }
-        Ok(Some(words.signal))
+        Ok(Some(signal))
     }
 
     fn show(&mut self, words: &Words) -> Result<()> {
@@ -127,6 +145,7 @@ impl Trailer {
         }
         if self.cursor.position() <= words.durable {
             self.view.durable();
+            self.durable = self.cursor.position();
         }
         if self.cursor.position() < words.written {
             self.walk(words.written)?;
@@ -139,7 +158,7 @@ impl Trailer {
         let mut updates = Vec::new();
         let walked = self.walk_into(limit, &mut updates);
         // Also where it did not get there: what the cursor has passed must not be lost.
-        self.view.written(updates);
+        self.view.written(updates, self.cursor.position());
         walked
     }
 
@@ -159,7 +178,7 @@ impl Trailer {
                 Some(_) => {}
                 None => {
                     let number = self.cursor.position().segment().saturating_add(1);
-                    let next = self.log.open_segment(number)?;
+                    let next = self.log.enter_segment(number)?;
                     self.cursor.go_on(&next)?;
                     self.unproven = Unproven::default();
                     updates.push(Update::Roll { number, size_bytes: next.size_bytes() });
@@ -171,17 +190,78 @@ impl Trailer {
 
     /// Reads again what the log holds, and keeps what was shown.
     fn read_again(&mut self) -> Result<()> {
-        let start = start(&self.storage, &self.directory, &self.options, self.page.as_deref())?;
+        let start = self.start()?;
+        if start.generation.is_none() && start.found.state.next < self.state.next {
+            // The writer died. What it had shown and no frame proves, the next one brings back.
+            self.generation = None;
+            return Ok(());
+        }
+        self.take(start);
+        Ok(())
+    }
+
+    fn start(&self) -> Result<Start> {
+        start(&self.storage, &self.directory, &self.options, self.page.as_deref())
+    }
+
+    /// Goes on with the log as it was read again.
+    fn take(&mut self, start: Start) {
+        let is_known = start.generation.is_some() && start.generation == self.generation;
         let behind = Behind { cursor: &self.cursor, unproven: &self.unproven };
         let cut = behind.lowest_cut(&start.log, &start.found, start.cursor.position());
-        let Found { state, index, unproven, .. } = start.found;
-        self.view.replace(state.clone(), index, start.log.clone(), cut);
+        let read = start.read();
+        let is_pending = is_known && read.end <= self.durable;
         self.generation = start.generation;
         self.log = start.log;
+        self.durable = read.end;
         self.cursor = start.cursor;
-        self.unproven = unproven;
-        self.state = state;
-        Ok(())
+        self.unproven = start.found.unproven;
+        self.state = start.found.state;
+        let mut updates = Vec::new();
+        if let Some(written) = self.written() {
+            // What was shown as written is shown at once again: it is not taken back. If it cannot
+            // be read, the next look says so.
+            let _walked = self.walk_into(written, &mut updates);
+        }
+        let end = self.cursor.position();
+        self.view.replace(Again { read, updates, end, cut, is_pending });
+    }
+
+    /// How far the writer that is known has written.
+    fn written(&self) -> Option<Position> {
+        let words = self.page.as_ref()?.read().ok()?.words?;
+        (self.generation == Some(words.generation)).then_some(words.written)
+    }
+
+    /// Whether what was read from the files of this log has to be read again: then the view has
+    /// what they hold now.
+    pub(super) fn has_changed(&mut self, log: &Log) -> bool {
+        if !self.log.is_same(log) {
+            return true;
+        }
+        // What has become of the writer is told to who follows.
+        let advanced = self.advance();
+        if !self.log.is_same(log) {
+            return true;
+        }
+        let has_writer = match &self.page {
+            Some(page) => page.has_writer().unwrap_or(true),
+            None => false,
+        };
+        if advanced.is_err() || has_writer {
+            return false;
+        }
+        // Without a writer there may be one that is taking over and has not said so. Whatever it
+        // cuts is proven elsewhere by then.
+        let Ok(start) = self.start() else { return false };
+        let is_new = start.generation != self.generation
+            || start.cursor.position() != self.cursor.position()
+            || !start.cursor.segment().is_same_life(self.cursor.segment());
+        let covers = start.found.state.next >= self.state.next;
+        if is_new && covers {
+            self.take(start);
+        }
+        is_new && covers
     }
 }
 
@@ -195,13 +275,21 @@ fn start(
     let mut last = None;
     for _ in 0..ATTEMPTS_MAX {
         let words = match page {
-            Some(page) if page.has_writer()? => page.read()?,
+            Some(page) if page.has_writer()? => {
+                let Told { words, signal } = page.read()?;
+                if words.is_none() {
+                    // It is just telling something, and will tell that it has.
+                    page.wait(signal, SETTLE_PERIOD, None)?;
+                    continue;
+                }
+                words
+            }
             _ => None,
         };
         let limit = words.map(|words| words.durable);
         let inspected = Log::inspect(storage, directory, options, limit, || Found::new(directory));
         let again = match page {
-            Some(page) => page.read()?.map(|words| words.generation),
+            Some(page) => page.read()?.words.map(|words| words.generation),
             None => None,
         };
         if words.is_some_and(|words| again != Some(words.generation)) {
@@ -254,104 +342,6 @@ fn push(updates: &mut Vec<Update>, frame: &Frame, change: Change) {
         }
         Change::Truncate { after } => updates.push(Update::Truncate { after }),
         Change::Purge { before } => updates.push(Update::Purge { before }),
-    }
-}
-
-/// How a thread that follows is ended.
-#[derive(Default)]
-pub(super) struct Stop {
-    state: Mutex<StopState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct StopState {
-    is_set: bool,
-    has_ended: bool,
-    /// What the thread waits on, if it is not this.
-    page: Option<Arc<Page>>,
-    done: Option<Box<dyn FnOnce() + Send>>,
-}
-
-impl Stop {
-    /// Ends the thread; `done` is called when it has ended.
-    pub(super) fn set(&self, done: Box<dyn FnOnce() + Send>) {
-        let mut state = self.lock();
-        state.is_set = true;
-        if state.has_ended {
-            drop(state);
-            return done();
-        }
-        state.done = Some(done);
-        let page = state.page.clone();
-        drop(state);
-        self.changed.notify_all();
-        if let Some(page) = page {
-            page.wake();
-        }
-    }
-
-    pub(super) fn is_set(&self) -> bool {
-        self.lock().is_set
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.lock().has_ended
-    }
-
-    /// Tells who has asked for it that nothing is open any more.
-    pub(super) fn ended(&self) {
-        let mut state = self.lock();
-        state.has_ended = true;
-        state.page = None;
-        let done = state.done.take();
-        drop(state);
-        if let Some(done) = done {
-            done();
-        }
-    }
-
-    /// Waits for a while, or until it is set.
-    fn wait(&self) {
-        let state = self.lock();
-        if !state.is_set {
-            drop(self.changed.wait_timeout(state, LOOK_PERIOD));
-        }
-    }
-
-    /// The thread waits on this page from now on.
-    fn waits_on(&self, page: &Arc<Page>) {
-        self.lock().page = Some(Arc::clone(page));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, StopState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The body of the thread. It wakes up by itself once in a while: a wake-up that comes between its
-/// look at `stop` and its wait is not lost for longer.
-pub(super) fn trail(mut trailer: Trailer, stop: &Stop) {
-    while !stop.is_set() {
-        match (trailer.advance(), trailer.page()) {
-            (Ok(Some(signal)), Some(page)) => {
-                stop.waits_on(page);
-                if stop.is_set() {
-                    return;
-                }
-                if let Err(error) = page.wait(signal, LOOK_PERIOD) {
-                    return trailer.view.end(error);
-                }
-            }
-            (Ok(_), _) => stop.wait(),
-            (Err(error), _) => return trailer.view.end(error),
-        }
-    }
-}
-
-impl Debug for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Stop({})", self.is_set())
     }
 }
 

@@ -2,17 +2,28 @@
 //!
 //! A cold read looks up a place under the view's lock and reads without it. Bytes below the
 //! published end never change (SG-1), so that what it finds there is what the log held when it
-//! looked; only a purge may take the file away meanwhile, and then it looks again.
+//! looked. Only a purge may take the file away meanwhile, and in another process a writer that takes
+//! over may cut it: then it looks again, and what is wrong after that is damage.
+//!
+//! Invariants
+//! - RD-1 A lone entry costs at most two reads of the disk, wherever it is: the index's step in one
+//!   piece, and the entry's frame if it does not lie in there. (Steps of more than a MiB, in
+//!   segments of more than 256 MiB, are read in pieces of a MiB.) Reading on costs one for each
+//!   256 KiB, or for each frame that is larger.
+//! - RD-2 Its memory does not depend on the size of the log: one window of up to a MiB for each who
+//!   reads on, and the frame that is read.
 
 use std::fmt::{self, Debug};
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::index::Place;
 use super::metrics::WalMetrics;
 use super::op::{Entries, Records};
 use super::options::Visibility;
-use super::state::{FLAG_HARD_STATE, KIND_ENTRIES};
-use super::view::{Found, Look, View};
+use super::source::Source;
+use super::stand::Stand;
+use super::view::{Found, Look, View, expired};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Log;
 
@@ -30,15 +41,33 @@ struct Part {
 }
 
 /// Reads entries of one open log.
-#[derive(Clone)]
 pub(super) struct Reader {
     view: Arc<View>,
     metrics: Arc<WalMetrics>,
+    /// Where the log comes from, if another process writes to it.
+    source: Option<Arc<Source>>,
+    stand: Mutex<Stand>,
+}
+
+/// The same log, read from another place.
+impl Clone for Reader {
+    fn clone(&self) -> Self {
+        Self {
+            view: Arc::clone(&self.view),
+            metrics: Arc::clone(&self.metrics),
+            source: self.source.clone(),
+            stand: Mutex::default(),
+        }
+    }
 }
 
 impl Reader {
-    pub(super) fn new(view: Arc<View>, metrics: Arc<WalMetrics>) -> Self {
-        Self { view, metrics }
+    pub(super) fn new(
+        view: Arc<View>,
+        metrics: Arc<WalMetrics>,
+        source: Option<Arc<Source>>,
+    ) -> Self {
+        Self { view, metrics, source, stand: Mutex::default() }
     }
 
     pub(super) fn view(&self) -> &Arc<View> {
@@ -47,7 +76,17 @@ impl Reader {
 
     /// Closes what is kept open for cold reads, for good: the log has ended.
     pub(super) fn release(&self) {
+        self.forget();
         self.view.release();
+    }
+
+    /// Gives back the memory that reading on needs: what comes next is not on the disk.
+    pub(super) fn forget(&self) {
+        drop(mem::take(&mut *self.lock()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stand> {
+        self.stand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The entries of a range, from memory alone; nothing if they are not all there.
@@ -57,7 +96,7 @@ impl Reader {
     pub(super) fn hot(&self, look: &Look) -> Result<Option<Entries>> {
         check(look)?;
         match self.view.look(look)?.found {
-            Found::Entries(entries) => Ok(Some(entries)),
+            Found::Hot(hot) => Ok(Some(hot.copy())),
             Found::Place(..) => Ok(None),
             Found::Nothing => Err(self.beyond_the_end(look.from, look.visibility)),
         }
@@ -108,24 +147,48 @@ impl Reader {
     }
 
     fn find_part(&self, look: &Look) -> Result<Option<Part>> {
-        for attempt in 1.. {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
             let seen = self.view.look(look)?;
             let epoch = Some(seen.epoch);
-            match seen.found {
+            let (place, log) = match seen.found {
                 Found::Nothing => return Ok(None),
-                Found::Entries(entries) => return Ok(Some(Part { entries, epoch, more: false })),
-                Found::Place(place, log) => match self.read(&log, place, look) {
-                    Ok(entries) => {
-                        let end = entries.first + entries.records.len() as u64;
-                        return Ok(Some(Part { entries, epoch, more: end >= place.until }));
-                    }
-                    // Purged meanwhile: the next look says so.
-                    Err(error) if error.kind() == ErrorKind::Io && attempt < ATTEMPTS_MAX => {}
-                    Err(error) => return Err(error),
-                },
+                Found::Hot(hot) => {
+                    return Ok(Some(Part { entries: hot.copy(), epoch, more: false }));
+                }
+                Found::Place(place, log) => (place, log),
+            };
+            match self.read(&log, place, look) {
+                Ok(entries) => {
+                    let end = entries.first + entries.records.len() as u64;
+                    return Ok(Some(Part { entries, epoch, more: end >= place.until }));
+                }
+                Err(error) if attempt < ATTEMPTS_MAX && self.may_pass(&error, &log) => {}
+                Err(error) if error.kind() == ErrorKind::Expired => {
+                    // A segment that is gone knows of no LSN.
+                    return Err(expired(look.from, self.view.ends().first.max(place.until)));
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(None)
+    }
+
+    /// Whether an error may be due to somebody who changed the log meanwhile, so that it makes
+    /// sense to look again: a purge, or in another process a writer that took over.
+    fn may_pass(&self, error: &Error, log: &Log) -> bool {
+        match error.kind() {
+            ErrorKind::Corrupt => self.has_changed(log),
+            ErrorKind::Expired | ErrorKind::Io | ErrorKind::LockTimeout => {
+                let _what_is_wrong_with_it_is_told_if_it_stays = self.has_changed(log);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn has_changed(&self, log: &Log) -> bool {
+        self.source.as_ref().is_some_and(|source| source.has_changed(log))
     }
 
     fn beyond_the_end(&self, lsn: u64, visibility: Visibility) -> Error {
@@ -138,33 +201,10 @@ impl Reader {
     fn read(&self, log: &Log, place: Place, look: &Look) -> Result<Entries> {
         self.metrics.cold_reads.add(1);
         let segment = log.open_segment(place.segment)?;
-        let mut found = Entries { first: look.from, records: Records::default() };
-        let mut offset = place.offset;
-        let mut lsn = look.from;
-        while lsn < place.until {
-            let header = segment.read_header(offset)?;
-            let skip =
-                u64::from(header.kind() == KIND_ENTRIES && header.flags() == FLAG_HARD_STATE);
-            let count = (header.record_count() as u64).saturating_sub(skip);
-            let holds = header.kind() == KIND_ENTRIES
-                && header.number() <= lsn
-                && lsn < header.number().saturating_add(count);
-            if holds {
-                let frame = segment.read_frame(offset)?;
-                let first = usize::try_from(lsn - header.number() + skip).unwrap_or(usize::MAX);
-                for record in frame.records().skip(first) {
-                    let full = found.records.size_bytes() + record.len() > look.bytes_max;
-                    if lsn >= place.until || (full && !found.records.is_empty()) {
-                        return Ok(found);
-                    }
-                    found.records.push(record);
-                    lsn += 1;
-                }
-            }
-            if lsn < place.until {
-                offset = segment.next_offset(header.end().offset())?;
-            }
-        }
+        // Taken out, so that others need not wait for the disk; after an error nothing is kept.
+        let mut stand = mem::take(&mut *self.lock());
+        let found = stand.read(&segment, place, look)?;
+        *self.lock() = stand;
         Ok(found)
     }
 }

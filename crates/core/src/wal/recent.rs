@@ -1,6 +1,7 @@
 //! The newest entries, in memory: what a reader that keeps up asks for.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::op::{Entries, Records};
@@ -80,29 +81,53 @@ impl Recent {
         }
     }
 
-    /// Entries from `from` on and before `until`, up to `bytes_max` but at least one; nothing if
-    /// the first of them is not here.
-    pub(super) fn read(&self, from: u64, until: u64, bytes_max: usize) -> Option<Entries> {
+    /// Where entries are from `from` on and before `until`, up to `bytes_max` but at least one;
+    /// nothing if the first of them is not here.
+    pub(super) fn find(&self, from: u64, until: u64, bytes_max: usize) -> Option<Hot> {
         let after = self.batches.partition_point(|batch| batch.first <= from);
         let mut index = after.checked_sub(1)?;
-        let mut found = Entries { first: from, records: Records::default() };
-        let mut lsn = from;
+        let mut found = Hot { first: from, pieces: Vec::new(), bytes_max };
+        let (mut lsn, mut room) = (from, bytes_max);
         while let Some(batch) = self.batches.get(index) {
-            if lsn < batch.first || lsn >= batch.end() {
+            if lsn < batch.first || lsn >= batch.end().min(until) {
                 break;
             }
-            let skip = usize::try_from(lsn - batch.first).ok()?;
-            for record in batch.records.iter().take(batch.count).skip(skip) {
-                let full = found.records.size_bytes() + record.len() > bytes_max;
-                if lsn >= until || (full && !found.records.is_empty()) {
-                    return Some(found).filter(|found| !found.records.is_empty());
-                }
-                found.records.push(record);
-                lsn += 1;
+            let range = [lsn, batch.end().min(until)].map(|lsn| lsn - batch.first);
+            let [start, end] = range.map(|index| usize::try_from(index).unwrap_or(usize::MAX));
+            found.pieces.push((Arc::clone(&batch.records), start..end));
+            if room == 0 {
+                break;
             }
+            room = room.saturating_sub(batch.records.bytes_in(start..end));
+            lsn = batch.end();
             index += 1;
         }
-        Some(found).filter(|found| !found.records.is_empty())
+        Some(found).filter(|found| !found.pieces.is_empty())
+    }
+}
+
+/// Entries that are kept in memory: shared, so that nobody has to wait while they are copied.
+#[derive(Debug)]
+pub(super) struct Hot {
+    first: u64,
+    pieces: Vec<(Arc<Records>, Range<usize>)>,
+    bytes_max: usize,
+}
+
+impl Hot {
+    /// Copies them, as many as the limit allows but at least one.
+    pub(super) fn copy(&self) -> Entries {
+        let mut found = Entries { first: self.first, records: Records::default() };
+        for (records, range) in &self.pieces {
+            for record in range.clone().map_while(|index| records.get(index)) {
+                let full = found.records.size_bytes() + record.len() > self.bytes_max;
+                if full && !found.records.is_empty() {
+                    return found;
+                }
+                found.records.push(record);
+            }
+        }
+        found
     }
 }
 
@@ -114,8 +139,8 @@ mod tests {
         Arc::new(records.iter().collect())
     }
 
-    fn texts(found: Option<Entries>) -> Vec<(u64, String)> {
-        let found = found.unwrap_or_default();
+    fn texts(found: Option<Hot>) -> Vec<(u64, String)> {
+        let found = found.map(|found| found.copy()).unwrap_or_default();
         found.iter().map(|(lsn, data)| (lsn, String::from_utf8_lossy(data).into())).collect()
     }
 
@@ -125,12 +150,12 @@ mod tests {
         recent.push(5, batch(&["a", "b"]));
         recent.push(7, batch(&["c"]));
         let all = [(5, "a"), (6, "b"), (7, "c")].map(|(lsn, text)| (lsn, text.to_owned()));
-        assert_eq!(texts(recent.read(5, 100, 100)), all);
-        assert_eq!(texts(recent.read(6, 7, 100)), all[1..2]);
-        assert_eq!(texts(recent.read(5, 100, 2)), all[..2]);
-        assert_eq!(texts(recent.read(6, 100, 0)), all[1..2], "at least one");
-        assert!(recent.read(4, 100, 100).is_none());
-        assert!(recent.read(8, 100, 100).is_none());
+        assert_eq!(texts(recent.find(5, 100, 100)), all);
+        assert_eq!(texts(recent.find(6, 7, 100)), all[1..2]);
+        assert_eq!(texts(recent.find(5, 100, 2)), all[..2]);
+        assert_eq!(texts(recent.find(6, 100, 0)), all[1..2], "at least one");
+        assert!(recent.find(4, 100, 100).is_none());
+        assert!(recent.find(8, 100, 100).is_none());
     }
 
     #[test]
@@ -138,9 +163,9 @@ mod tests {
         let mut recent = Recent::default();
         recent.push(1, batch(&["a", "b", "c"]));
         recent.cut_from(2);
-        assert!(recent.read(2, 100, 100).is_none());
+        assert!(recent.find(2, 100, 100).is_none());
         recent.push(2, batch(&["B"]));
-        assert_eq!(texts(recent.read(1, 9, 99)), [(1, "a".to_owned()), (2, "B".to_owned())]);
+        assert_eq!(texts(recent.find(1, 9, 99)), [(1, "a".to_owned()), (2, "B".to_owned())]);
     }
 
     #[test]
@@ -150,7 +175,7 @@ mod tests {
             recent.push(lsn, Arc::new(Records::one(vec![0; 1 << 20])));
         }
         assert!(recent.size_bytes <= BYTES_MAX);
-        assert!(recent.read(100, 101, 1).is_some());
-        assert!(recent.read(90, 101, 1).is_none());
+        assert!(recent.find(100, 101, 1).is_some());
+        assert!(recent.find(90, 101, 1).is_none());
     }
 }

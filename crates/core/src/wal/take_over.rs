@@ -15,8 +15,12 @@ use std::sync::Arc;
 use super::replay::Found;
 use super::state::KIND_TRUNCATE;
 use crate::error::Result;
-use crate::segment::{BLOCK_BYTES, Cursor, Frame, KIND_USER_MIN, Log, Position, Segment};
+use crate::segment::{
+    BLOCK_BYTES, Cursor, Frame, KIND_USER_MIN, Log, Position, Reach, Segment, Window,
+};
 
+/// How much of a segment is read at once.
+const AHEAD_BYTES: u32 = 64 * BLOCK_BYTES;
 /// Where the end of the segment before is, in a link's first record.
 const LINK_END_AT: usize = 4;
 
@@ -101,10 +105,12 @@ fn end_of(log: &Log, number: u32, end: Position) -> Result<u32> {
 }
 
 /// The lowest next LSN of the truncates between two offsets, without the first frames.
-fn lowest_in(segment: &Segment, from: u32, end: u32, skip: usize) -> Result<Option<u64>> {
+fn lowest_in(segment: &Arc<Segment>, from: u32, end: u32, skip: usize) -> Result<Option<u64>> {
     let (mut lowest, mut skip, mut offset) = (None::<u64>, skip, from);
+    let (mut window, reach) = (Window::default(), Reach { limit: end, ahead: AHEAD_BYTES });
     while offset < end {
-        let header = segment.read_header(segment.next_offset(offset)?)?;
+        let start = window.next_offset(segment, offset, reach)?;
+        let header = window.header(segment, start, reach)?;
         if header.kind() >= KIND_USER_MIN {
             if skip > 0 {
                 skip -= 1;

@@ -9,8 +9,10 @@
 //!   is written.
 //! - V-2 A truncate, a purge and a hard state show when they are durable: until then both kinds of
 //!   reader see the log as it was.
-//! - V-3 Whoever waits is woken by everything that may end the wait: new entries, a truncate, a
-//!   purge, the end of the log.
+//! - V-3 Whoever waits is woken by everything that may end the wait: entries that it may see, a
+//!   truncate, a purge, the end of the log.
+//! - V-4 Entries are copied by whoever wants them, and never under the lock: nobody who commits
+//!   waits for that.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Debug};
@@ -19,12 +21,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cuts::Cuts;
 use super::index::{LogIndex, Place, SegmentIndex};
-use super::op::{Entries, HardState, Records};
+use super::op::{HardState, Records};
 use super::options::Visibility;
-use super::recent::Recent;
+use super::recent::{Hot, Recent};
 use super::state::{Change, State};
+use super::waiters::{WaiterId, Waiters, Waker};
 use crate::error::{Error, ErrorKind, Result};
-use crate::segment::Log;
+use crate::segment::{Log, Position};
+
+/// A log that was read again: it changed under its reader, or faster than it reads.
+pub(super) struct Again {
+    /// What is durable.
+    pub(super) read: Read,
+    /// What is written behind that, up to `end`.
+    pub(super) updates: Vec<Update>,
+    pub(super) end: Position,
+    /// What was shown before stands up to here, if something was truncated meanwhile.
+    pub(super) cut: Option<u64>,
+    /// Whether nothing became durable meanwhile: what waited for the sync still does.
+    pub(super) is_pending: bool,
+}
 
 /// Something that was staged for the medium.
 #[derive(Debug)]
@@ -41,11 +57,6 @@ pub(super) enum Update {
     Roll { number: u32, size_bytes: u32 },
 }
 
-type Wake = Box<dyn FnOnce() + Send>;
-
-/// Names who waits, for [`View::forget`].
-pub(super) type WaiterId = u64;
-
 /// What lies under the mutex.
 pub(super) struct Inside {
     /// The durable hard state and first LSN, and the next LSN of what is *written*.
@@ -55,12 +66,13 @@ pub(super) struct Inside {
     index: LogIndex,
     /// Where the segments of the index are: a place is read from these files and no others.
     log: Log,
+    /// The end of what is written: nobody reads beyond it.
+    end: Position,
     recent: Recent,
     cuts: Cuts,
     /// What is written, and waits for the sync (V-2).
     updates: VecDeque<Update>,
-    waiting: Vec<(WaiterId, Wake)>,
-    last_waiter: WaiterId,
+    waiters: Waiters,
     /// Why nothing more will come.
     ended: Option<Error>,
 }
@@ -68,6 +80,17 @@ pub(super) struct Inside {
 /// What readers see of a log.
 pub(super) struct View {
     inside: Mutex<Inside>,
+    waker: Waker,
+}
+
+/// A log as it is read from its files.
+pub(super) struct Read {
+    /// All of it is durable.
+    pub(super) state: State,
+    pub(super) index: LogIndex,
+    pub(super) log: Log,
+    /// Where it ends.
+    pub(super) end: Position,
 }
 
 /// The ends of a log.
@@ -89,22 +112,26 @@ impl Ends {
 }
 
 impl View {
-    /// A log as it was found: everything in it is durable.
-    pub(super) fn new(state: State, index: LogIndex, log: Log) -> Self {
-        let durable_next = state.next;
+    /// A log as it was found.
+    pub(super) fn new(read: Read) -> Self {
         let inside = Inside {
-            state,
-            durable_next,
-            index,
-            log,
+            durable_next: read.state.next,
+            state: read.state,
+            index: read.index,
+            log: read.log,
+            end: read.end,
             recent: Recent::default(),
             cuts: Cuts::default(),
             updates: VecDeque::new(),
-            waiting: Vec::new(),
-            last_waiter: 0,
+            waiters: Waiters::default(),
             ended: None,
         };
-        Self { inside: Mutex::new(inside) }
+        Self { inside: Mutex::new(inside), waker: Waker::default() }
+    }
+
+    /// Those who wait go on in a thread of their own from now on.
+    pub(super) fn start_waker(&self) {
+        self.waker.start();
     }
 
     /// No code panics while it holds the lock; if it did, readers could still use what is there.
@@ -124,27 +151,14 @@ impl View {
         self.lock().index.len()
     }
 
-    /// These are written, in this order.
-    pub(super) fn written(&self, updates: impl IntoIterator<Item = Update>) {
+    /// These are written, in this order, and the log ends there.
+    pub(super) fn written(&self, updates: impl IntoIterator<Item = Update>, end: Position) {
         let mut inside = self.lock();
-        inside.updates.extend(updates);
-        let mut hard_states = VecDeque::new();
-        while let Some(update) = inside.updates.pop_front() {
-            match update {
-                Update::HardState(_) => hard_states.push_back(update),
-                Update::Truncate { .. } | Update::Purge { .. } => {
-                    inside.updates.push_front(update);
-                    break;
-                }
-                Update::Entries { .. } | Update::Roll { .. } => inside.apply(update),
-            }
-        }
-        // A hard state is not seen before the sync, and nothing else depends on its place.
-        hard_states.append(&mut inside.updates);
-        inside.updates = hard_states;
-        let woken = mem::take(&mut inside.waiting);
+        inside.write(updates, end);
+        let ends = inside.ends();
+        let woken = inside.waiters.take_below(|visibility| ends.next(visibility));
         drop(inside);
-        call_all(woken);
+        self.waker.wake(woken);
     }
 
     /// Everything written so far is durable. The number of the first segment that is still of
@@ -152,43 +166,53 @@ impl View {
     pub(super) fn durable(&self) -> Option<u32> {
         let mut inside = self.lock();
         let updates = mem::take(&mut inside.updates);
-        let purged = updates.iter().any(|update| matches!(update, Update::Purge { .. }));
+        let has = |wanted: fn(&Update) -> bool| updates.iter().any(wanted);
+        let purged = has(|update| matches!(update, Update::Purge { .. }));
+        let truncated = has(|update| matches!(update, Update::Truncate { .. }));
         for update in updates {
             inside.apply(update);
         }
         inside.durable_next = inside.state.next;
         let first = inside.state.first;
         let stays = purged.then(|| inside.index.drop_before(first)).flatten();
-        let woken = mem::take(&mut inside.waiting);
+        let ends = inside.ends();
+        let woken = if purged || truncated {
+            inside.waiters.take_all()
+        } else {
+            inside.waiters.take_below(|visibility| ends.next(visibility))
+        };
         drop(inside);
-        call_all(woken);
+        self.waker.wake(woken);
         stays
     }
 
-    /// The log was read again from its files. What was shown before stands up to the `cut`, if
-    /// something was truncated meanwhile.
-    pub(super) fn replace(&self, state: State, index: LogIndex, log: Log, cut: Option<u64>) {
+    /// The log was read again from its files.
+    pub(super) fn replace(&self, again: Again) {
+        let Again { read, updates, end, cut, is_pending } = again;
         let mut inside = self.lock();
         let shown = inside.state.next;
-        let shorter = (state.next < shown).then_some(state.next);
         let pending = inside.updates.iter().filter_map(|update| match update {
-            Update::Truncate { after } => after.checked_add(1),
+            Update::Truncate { after } if !is_pending => after.checked_add(1),
             _ => None,
         });
-        if let Some(cut) = pending.chain(cut).chain(shorter).min() {
-            inside.cuts.push(cut);
-        }
-        inside.durable_next = state.next;
-        inside.state = state;
-        inside.index = index;
-        inside.log = log;
+        let cut = pending.chain(cut).min();
+        inside.durable_next = read.state.next;
+        inside.state = read.state;
+        inside.index = read.index;
+        inside.log = read.log;
         inside.recent.clear();
         inside.updates.clear();
+        inside.write(updates, end);
+        // Only then: what is written is shown to some, and was before.
+        let shorter = (inside.state.next < shown).then_some(inside.state.next);
+        if let Some(cut) = cut.into_iter().chain(shorter).min() {
+            inside.cuts.push(cut);
+        }
         // Another writer may have taken over from one that gave up.
         inside.ended = None;
-        let woken = mem::take(&mut inside.waiting);
+        let woken = inside.waiters.take_all();
         drop(inside);
-        call_all(woken);
+        self.waker.wake(woken);
     }
 
     /// Closes the files that were kept open for cold reads: the log has ended.
@@ -201,25 +225,28 @@ impl View {
     pub(super) fn end(&self, reason: Error) {
         let mut inside = self.lock();
         inside.ended.get_or_insert(reason);
-        let woken = mem::take(&mut inside.waiting);
+        let woken = inside.waiters.take_all();
         drop(inside);
-        call_all(woken);
+        self.waker.wake(woken);
+    }
+
+    /// As [`View::end`], for good: nobody commits any more, or will.
+    pub(super) fn end_for_good(&self, reason: Error) {
+        self.end(reason);
+        self.waker.end();
     }
 
     /// Nobody waits under this name any more.
     pub(super) fn forget(&self, waiter: WaiterId) {
-        let mut inside = self.lock();
-        let index = inside.waiting.iter().position(|(id, _)| *id == waiter);
-        let forgotten = index.map(|index| inside.waiting.swap_remove(index));
-        drop(inside);
+        let forgotten = self.lock().waiters.remove(waiter);
         // Whatever it holds is dropped without the lock.
         drop(forgotten);
     }
 
     /// Whoever waits shall look again.
     pub(super) fn wake_all(&self) {
-        let woken = mem::take(&mut self.lock().waiting);
-        call_all(woken);
+        let woken = self.lock().waiters.take_all();
+        self.waker.wake(woken);
     }
 
     /// The number of the last truncate, for [`Look::epoch`].
@@ -250,9 +277,7 @@ impl View {
             return Ok((seen, None));
         }
         inside.ended.clone().map_or(Ok(()), Err)?;
-        inside.last_waiter += 1;
-        let id = inside.last_waiter;
-        inside.waiting.push((id, Box::new(wake)));
+        let id = inside.waiters.add(look.from, look.visibility, Box::new(wake));
         Ok((seen, Some(id)))
     }
 }
@@ -281,16 +306,10 @@ pub(super) struct Seen {
 pub(super) enum Found {
     /// Nothing yet.
     Nothing,
-    /// Entries, from memory.
-    Entries(Entries),
+    /// Entries, in memory.
+    Hot(Hot),
     /// A place in a segment, up to an LSN at most, and the log that has it.
     Place(Place, Log),
-}
-
-fn call_all(woken: Vec<(WaiterId, Wake)>) {
-    for (_, wake) in woken {
-        wake();
-    }
 }
 
 impl Inside {
@@ -323,15 +342,36 @@ impl Inside {
             return seen(Found::Nothing);
         }
         let until = next.min(look.to.saturating_add(1));
-        if let Some(entries) = self.recent.read(look.from, until, look.bytes_max) {
-            return seen(Found::Entries(entries));
+        if let Some(hot) = self.recent.find(look.from, until, look.bytes_max) {
+            return seen(Found::Hot(hot));
         }
         let place = self.index.find(look.from).ok_or_else(|| {
             let message = format!("LSN {} is nowhere; please report this bug", look.from);
             Error::new(ErrorKind::Internal, message).with_sequence(look.from)
         })?;
-        let place = Place { until: place.until.min(until), ..place };
+        let end = (place.segment == self.end.segment()).then(|| self.end.offset());
+        let limit = end.unwrap_or(u32::MAX);
+        let place = Place { until: place.until.min(until), limit, ..place };
         seen(Found::Place(place, self.log.clone()))
+    }
+
+    fn write(&mut self, updates: impl IntoIterator<Item = Update>, end: Position) {
+        self.end = end;
+        self.updates.extend(updates);
+        let mut hard_states = VecDeque::new();
+        while let Some(update) = self.updates.pop_front() {
+            match update {
+                Update::HardState(_) => hard_states.push_back(update),
+                Update::Truncate { .. } | Update::Purge { .. } => {
+                    self.updates.push_front(update);
+                    break;
+                }
+                Update::Entries { .. } | Update::Roll { .. } => self.apply(update),
+            }
+        }
+        // A hard state is not seen before the sync, and nothing else depends on its place.
+        hard_states.append(&mut self.updates);
+        self.updates = hard_states;
     }
 
     fn apply(&mut self, update: Update) {

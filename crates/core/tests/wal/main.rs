@@ -28,6 +28,8 @@ mod model;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]
+mod reading;
+#[cfg(test)]
 mod recovering;
 #[cfg(test)]
 mod rig;
