@@ -307,6 +307,7 @@ fn start(
                     generation: words.map(|words| words.generation),
                 });
             }
+            Err(error) if error.kind() == ErrorKind::LockTimeout => return Err(error),
             Err(error) => last = Some(error),
         }
     }

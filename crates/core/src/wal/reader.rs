@@ -164,7 +164,7 @@ impl Reader {
                     let end = entries.first + entries.records.len() as u64;
                     return Ok(Some(Part { entries, epoch, more: end >= place.until }));
                 }
-                Err(error) if attempt < ATTEMPTS_MAX && self.may_pass(&error, &log) => {}
+                Err(error) if attempt < ATTEMPTS_MAX && self.may_pass(&error, &log, attempt) => {}
                 Err(error) if error.kind() == ErrorKind::Expired => {
                     // A segment that is gone knows of no LSN.
                     return Err(expired(look.from, self.view.ends().first.max(place.until)));
@@ -176,13 +176,16 @@ impl Reader {
 
     /// Whether an error may be due to somebody who changed the log meanwhile, so that it makes
     /// sense to look again: a purge, or in another process a writer that took over.
-    fn may_pass(&self, error: &Error, log: &Log) -> bool {
+    fn may_pass(&self, error: &Error, log: &Log, attempt: usize) -> bool {
         match error.kind() {
             ErrorKind::Corrupt => self.has_changed(log),
-            ErrorKind::Expired | ErrorKind::Io | ErrorKind::LockTimeout => {
-                let _what_is_wrong_with_it_is_told_if_it_stays = self.has_changed(log);
+            ErrorKind::Expired | ErrorKind::Io => {
+                // Whatever came of it: what stays wrong is told after some attempts.
+                self.has_changed(log);
                 true
             }
+            // That was waited for already.
+            ErrorKind::LockTimeout => attempt == 1 && self.has_changed(log),
             _ => false,
         }
     }

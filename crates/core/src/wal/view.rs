@@ -419,3 +419,7 @@ impl Debug for View {
         f.debug_struct("View").field("ends", &self.ends()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

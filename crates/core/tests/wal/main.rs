@@ -16,6 +16,8 @@ mod defects_read;
 #[cfg(test)]
 mod defects_write;
 #[cfg(test)]
+mod elsewhere;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod golden;
@@ -40,6 +42,8 @@ mod sim;
 mod support;
 #[cfg(test)]
 mod trailing;
+#[cfg(test)]
+mod waiting;
 #[cfg(test)]
 #[path = "../wal_support/mod.rs"]
 mod wal_support;
