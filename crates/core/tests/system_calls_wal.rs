@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use support::{Hooked, Scratch, Watch, eventually, real};
 use tidemark_core::group_commit::{Enqueued, Sink};
-use tidemark_core::wal::{Io, Visibility, Wal, WalOp, WalOptions, WalOutcome, WalRegistry};
+use tidemark_core::wal::{
+    Follower, Io, Visibility, Wal, WalOp, WalOptions, WalOutcome, WalRegistry,
+};
 use tidemark_core::{RealStorage, Storage};
 use tidemark_storage::Site;
 
@@ -171,6 +173,47 @@ fn r3_following_costs_a_call_or_two_a_second() {
     println!("another reader has it {:?} (p50), {:?} (p99) after it began", seen[100], seen[197]);
     reader.close_blocking();
     wal.close_blocking();
+}
+
+/// WT-2: each follower of the process gets each entry. What 64 of them add to an append that is
+/// waited for is printed.
+#[test]
+fn followers_of_the_process_get_every_entry() {
+    const APPENDS: u64 = 400;
+    let scratch = Scratch::new();
+    let wal = open(&real(), &scratch, WalOptions::default());
+    for count in [0, 1, 64, 0] {
+        let from = wal.last_lsn(Visibility::Written).unwrap() + 1;
+        let (tell, told) = std::sync::mpsc::channel();
+        for _ in 0..count {
+            let follower = wal.follow(from, Visibility::Durable).unwrap();
+            follow_on(follower, from, from + APPENDS, tell.clone());
+        }
+        let mut took: Vec<Duration> = (0..APPENDS)
+            .map(|_| {
+                let began = RealStorage.monotonic();
+                wal.call(&WalOp::append(vec![1; 256])).unwrap();
+                RealStorage.monotonic().saturating_sub(began)
+            })
+            .collect();
+        (0..count).for_each(|_| told.recv().unwrap());
+        took.sort_unstable();
+        println!("an append takes {:?} (p50) beside {count} followers", took[took.len() / 2]);
+    }
+    wal.close_blocking();
+}
+
+/// Follows up to an LSN, and tells when it is there.
+fn follow_on(follower: Arc<Follower>, next: u64, end: u64, tell: std::sync::mpsc::Sender<()>) {
+    if next == end {
+        return tell.send(()).unwrap();
+    }
+    let own = Arc::clone(&follower);
+    own.next(1 << 20, true, move |given| {
+        let entries = given.unwrap().unwrap();
+        assert_eq!(entries.first, next, "F-1");
+        follow_on(follower, next + entries.records.len() as u64, end, tell);
+    });
 }
 
 /// The calls that are more than a load from memory.

@@ -1,7 +1,7 @@
 //! Readers in other processes who come upon what another process is just doing: a writer that
 //! takes over, one that purges, one that stands still (R-4, R-5, SO-1, SO-2, C12).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -72,7 +72,15 @@ fn large() -> WalOptions {
 #[test]
 fn a_recovery_under_a_reader_is_no_damage() {
     let mut taken = 0;
-    let stops = [None, Some(Site::StateOpen), Some(Site::RecoverTrim), Some(Site::RecoverSealSync)];
+    let stops = [
+        None,
+        // Between the name of what it made and the mark in it, and behind that.
+        Some(Site::RecoverSyncDir),
+        Some(Site::SegmentSync),
+        Some(Site::RecoverSealSync),
+        Some(Site::RecoverTrim),
+        Some(Site::StateOpen),
+    ];
     for groups in [vec![1..12], vec![1..4, 4..8, 8..12]] {
         for fails in stops {
             for at_call in 0..8 {
@@ -160,6 +168,49 @@ fn damage_is_told_to_a_reader_elsewhere() {
     }
 }
 
+/// R-4, C8: without a writer the last group is not proven. What was shown of it stays while damage
+/// is told, and while what came later cannot be read.
+#[test]
+fn what_was_shown_stays_when_its_writer_is_dead() {
+    let hour = NonZeroU64::new(3_600_000).unwrap();
+    let options = WalOptions { sync: SyncLevel::Interval(hour), ..small() };
+    let mut desk = Desk::new(options);
+    for number in 1..=9 {
+        desk.commit(&[append(number, 6000)]);
+    }
+    desk.commit(&[WalOp::Sync]);
+    let fails = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&fails);
+    let storage = Hooked::over(desk.world.process().storage(), move |site| {
+        let failed = site == Site::SegmentRead && asked.swap(false, Ordering::SeqCst);
+        failed.then_some(OsError::EIO)
+    });
+    let mut trail = WalTrail::open_inline(&storage, Path::new(LOG), read_only(small())).unwrap();
+    let follower = trail.handle.follow(1, Written).unwrap();
+    desk.try_commit(&[append(10, 100)]);
+    trail.advance().unwrap();
+    assert_eq!(taken(&follower).len(), 10);
+    desk.try_commit(&[append(11, 100)]);
+    let (world, model) = desk.kill();
+    fails.store(true, Ordering::SeqCst);
+    trail.advance().unwrap();
+    assert!(!fails.load(Ordering::SeqCst), "it had to read again");
+    assert_eq!(trail.handle.last_lsn(Written).unwrap(), 10);
+    let first = Path::new(LOG).join("00000001.segment");
+    let whole = world.disk().read(&first).unwrap();
+    let mut damaged = whole.clone();
+    damaged[9000] ^= 1;
+    world.with_disk(|disk| disk.edit_in_place(&first, &damaged));
+    let error = trail.handle.read(1, 1, 1, Written).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(trail.handle.last_lsn(Written).unwrap(), 10);
+    world.with_disk(|disk| disk.edit_in_place(&first, &whole));
+    let desk = Desk::on(&world, options, model);
+    trail.advance().unwrap();
+    assert_eq!(taken(&follower), [11], "F-1: no conflict, each once");
+    assert_eq!(seen(&trail, Written).unwrap(), desk.model);
+}
+
 /// A segment that was removed is told with the first LSN that is left, also to who has not heard
 /// of the purge yet.
 #[test]
@@ -245,8 +296,8 @@ fn a_segment_that_stays_locked_is_told() {
 #[derive(Default)]
 struct Waits {
     calls: Mutex<BTreeMap<Site, usize>>,
-    /// What is done before the next wait, or the next look.
-    next: Mutex<Option<(Site, Box<dyn FnOnce() + Send>)>>,
+    /// What is done before the next call of a site, one after the other.
+    next: Mutex<VecDeque<(Site, Box<dyn FnOnce() + Send>)>>,
 }
 
 impl Waits {
@@ -255,7 +306,7 @@ impl Waits {
     }
 
     fn before(&self, site: Site, action: impl FnOnce() + Send + 'static) {
-        *self.next.lock().unwrap() = Some((site, Box::new(action)));
+        self.next.lock().unwrap().push_back((site, Box::new(action)));
     }
 }
 
@@ -264,7 +315,8 @@ struct Patient(Arc<Waits>);
 impl Watch for Patient {
     fn before(&self, site: Site) -> Option<i32> {
         let mut next = self.0.next.lock().unwrap();
-        let action = next.take_if(|(wanted, _)| *wanted == site);
+        let is_due = next.front().is_some_and(|(wanted, _)| *wanted == site);
+        let action = if is_due { next.pop_front() } else { None };
         drop(next);
         if let Some((_, action)) = action {
             action();
@@ -293,11 +345,14 @@ fn closing_a_reader_that_is_about_to_wait_ends_it() {
     let log = scratch.path("log");
     let wal = Machine::new().open(&log);
     let (waits, reader) = patient_reader(&log);
-    let (tell, closed) = channel();
+    let ((tell, closed), (over, told)) = (channel(), channel());
+    // It looks when everything is told, so that nothing but the close can wake it.
+    waits.before(Site::StateLoad, move || told.recv_timeout(HANG).unwrap());
     waits.before(Site::StateWait, move || {
         reader.close(move || tell.send(()).unwrap());
     });
     put(&wal, "what wakes it");
+    over.send(()).unwrap();
     closed.recv_timeout(HANG).expect("it has ended");
 }
 
@@ -313,11 +368,11 @@ fn a_writer_that_stands_still_while_it_tells_is_waited_for() {
     let (waits, reader) = patient_reader(&log);
     let follower = reader.follow(2, Durable).unwrap();
     let coming = ask(&follower, true);
-    // It tells what is written with two stores, and what is durable with the third and the fourth.
-    let (stopped, go_on) = stand_still(4);
+    // It tells what is written with two stores and a load, and what is durable with two more.
+    let (stopped, go_on) = stand_still(5);
     let stopped = Mutex::new(stopped);
     waits.before(Site::StateLoad, move || {
-        // Woken by the second store, it looks when the writer is between the other two.
+        // Woken by what is written, it looks when the writer is between the other two.
         stopped.lock().unwrap().recv_timeout(HANG).unwrap();
     });
     let before = waits.count();
@@ -325,7 +380,7 @@ fn a_writer_that_stands_still_while_it_tells_is_waited_for() {
     let appending = thread::spawn(move || put(&writing, "second"));
     eventually("it waits for the rest", || waits.count() > before);
     assert!(coming.try_recv().is_err(), "P-1: nothing is told yet");
-    assert_eq!(stores.load(Ordering::SeqCst), 4);
+    assert_eq!(stores.load(Ordering::SeqCst), 5);
     go_on.send(()).unwrap();
     let entries = coming.recv_timeout(HANG).expect("it is woken").unwrap().unwrap();
     assert_eq!(entries.iter().collect::<Vec<_>>(), [(2, b"second".as_slice())]);
