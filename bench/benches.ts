@@ -12,6 +12,7 @@ import { type Rounds, alternate, median, ratio } from './lib/rounds.ts';
 import { type Subject, aviso, floor, tidemark } from './lib/subjects.ts';
 import { KEYS, all, next } from './lib/workload.ts';
 import { wal } from './wal.ts';
+import { walFollow } from './wal-follow.ts';
 import { walOpen } from './wal-open.ts';
 
 const AVISO = path.join(import.meta.dirname, '../target/aviso/release/aviso-peer');
@@ -158,5 +159,6 @@ export const BENCHES: Readonly<Record<string, (directory: string) => Promise<voi
   'get-sync': getSync,
   'hand-over': handOver,
   wal,
+  'wal-follow': walFollow,
   'wal-open': walOpen,
 };

@@ -1,6 +1,6 @@
 // Measures: sets itself up, then runs the benches.
 //
-//   npm run bench [-- put | together | get-sync | hand-over | wal | wal-open ...]
+//   npm run bench [-- put | together | get-sync | hand-over | wal | wal-follow | wal-open ...]
 import path from 'node:path';
 import process from 'node:process';
 import { SetupError, main, root, run, say } from './lib/project.mjs';

@@ -109,3 +109,11 @@ export function judgeOpen(name: string, opened: Rounds, small?: number, large?: 
   const what = `${name}: 4 GiB open in the memory of 64 MiB (1 MiB more at most)`;
   demand(what, `${more.toFixed(1)} MiB more`, more <= 1);
 }
+
+/** Following from another process: what is durable cannot be seen before the sync. */
+export function judgeFollowing(visibility: string, seen: Rounds, lowest?: Rounds): void {
+  const own = median(seen.flat()) - (lowest === undefined ? 0 : median(lowest.flat()));
+  const beyond = lowest === undefined ? '' : ' beyond the floor';
+  const what = `a follower in another process, ${visibility}: wakes within 5 ms${beyond} (p50)`;
+  demand(what, `${number(own)} ms`, own <= 5);
+}
