@@ -35,10 +35,7 @@ async function said(child: ChildProcess): Promise<[lsn: string, at: string]> {
   return message;
 }
 
-async function followed(
-  directory: string,
-  visibility: Followed['visibility'],
-): Promise<Followed> {
+async function followed(directory: string, visibility: Followed['visibility']): Promise<Followed> {
   const wal = await Wal.open(directory);
   const script = path.join(import.meta.dirname, 'lib/follower.ts');
   const child = fork(script, [directory, visibility]);

@@ -312,7 +312,8 @@ fn start(
         }
     }
     Err(last.unwrap_or_else(|| {
-        let message = format!("writers of {} keep coming and going", directory.display());
+        let message =
+            format!("writers of {} keep coming and going, or stand still", directory.display());
         Error::new(ErrorKind::Locked, message).at(directory)
     }))
 }
