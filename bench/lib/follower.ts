@@ -4,8 +4,9 @@ import process from 'node:process';
 import { Wal } from '../../index.ts';
 
 const [, , directory = '', visibility = ''] = process.argv;
-if (visibility !== 'durable' && visibility !== 'written')
+if (visibility !== 'durable' && visibility !== 'written') {
   throw new Error('a visibility is missing');
+}
 const wal = await Wal.open(directory, { readOnly: true });
 process.on('disconnect', () => process.exit());
 process.send?.(null);

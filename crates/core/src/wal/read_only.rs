@@ -1,7 +1,7 @@
 //! A log that another process may be writing to, opened to read.
 //!
-//! A thread (`source.rs`) waits on the writer's page, walks the frames that were announced since, and shows them
-//! in the view. Without a living writer only what is proven is shown.
+//! A thread (`source.rs`) waits on the writer's page, walks the frames that were announced since,
+//! and shows them in the view. Without a living writer only what is proven is shown.
 //!
 //! Invariants
 //! - R-1 Nothing is read beyond what a living writer published, or, without one, what is proven.

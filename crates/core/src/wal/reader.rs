@@ -2,8 +2,8 @@
 //!
 //! A cold read looks up a place under the view's lock and reads without it. Bytes below the
 //! published end never change (SG-1), so that what it finds there is what the log held when it
-//! looked. Only a purge may take the file away meanwhile, and in another process a writer that takes
-//! over may cut it: then it looks again, and what is wrong after that is damage.
+//! looked. Only a purge may take the file away meanwhile, and in another process a writer that
+//! takes over may cut it: then it looks again, and what is wrong after that is damage.
 //!
 //! Invariants
 //! - RD-1 A lone entry costs at most two reads of the disk, wherever it is: the index's step in one

@@ -2,7 +2,7 @@
 //! come upon something that does not fit.
 //!
 //! Invariants
-//! - SO-1 The thread sleeps while nothing comes, and holds nothing meanwhile that a reader waits for.
+//! - SO-1 The thread sleeps while nothing comes, and holds nothing meanwhile that readers wait for.
 //! - SO-2 Whoever ends it wakes it, whatever it is about to do: no wake-up is lost.
 //! - SO-3 When it has ended nothing is open any more, whoever still has a handle.
 

@@ -184,9 +184,9 @@ mod tests {
             Change::Entries { first: u64::MAX, count: 1, skip: 0 },
         ];
         for change in changes {
-            let mut changed = state.clone();
-            assert_eq!(changed.advance(change), None, "{change:?}");
-            assert_eq!(changed, state, "{change:?}");
+            let mut same = state.clone();
+            assert_eq!(same.advance(change), None, "{change:?}");
+            assert_eq!(same, state, "{change:?}");
         }
         let mut last = state;
         last.advance(Change::Purge { before: u64::MAX - 1 }).unwrap();

@@ -29,13 +29,18 @@ fn read_only(options: WalOptions) -> WalOptions {
     WalOptions { read_only: true, ..options }
 }
 
+/// A reader under which another process takes over.
+struct TakeOver {
+    /// Of the reader.
+    storage: Arc<dyn Storage>,
+    /// Counted down once it is set; as it was at first when it is done.
+    left: Arc<AtomicUsize>,
+    /// Whoever took over, if that did not fail.
+    next: Arc<Mutex<Option<WalParts>>>,
+}
+
 /// Storage of a reader that lets another process take over before a call of a number.
-fn taken_over_at(
-    world: &World,
-    at_call: usize,
-    fails: Option<Site>,
-) -> (Arc<dyn Storage>, Arc<AtomicUsize>, Arc<Mutex<Option<WalParts>>>) {
-    // Counted down once it is set.
+fn taken_over_at(world: &World, at_call: usize, fails: Option<Site>) -> TakeOver {
     let left = Arc::new(AtomicUsize::new(usize::MAX));
     let next: Arc<Mutex<Option<WalParts>>> = Arc::default();
     let (own, kept, world) = (Arc::clone(&left), Arc::clone(&next), world.clone());
@@ -59,7 +64,7 @@ fn taken_over_at(
         }
         None
     });
-    (storage, left, next)
+    TakeOver { storage, left, next }
 }
 
 fn large() -> WalOptions {
@@ -81,21 +86,21 @@ fn a_recovery_under_a_reader_is_no_damage() {
         Some(Site::RecoverTrim),
         Some(Site::StateOpen),
     ];
-    for groups in [vec![1..12], vec![1..4, 4..8, 8..12]] {
+    for bounds in [&[1, 12][..], &[1, 4, 8, 12]] {
         for fails in stops {
             for at_call in 0..8 {
                 let mut desk = Desk::new(large());
-                for group in &groups {
+                for group in bounds.windows(2) {
                     // Frames that do not fit into one window: each read makes calls.
-                    desk.commit(&[append_many(group.clone(), 90_000)]);
+                    desk.commit(&[append_many(group[0]..group[1], 90_000)]);
                 }
-                let (storage, left, next) = taken_over_at(&desk.world, at_call, fails);
+                let TakeOver { storage, left, next } = taken_over_at(&desk.world, at_call, fails);
                 let options = read_only(large());
                 let trail = WalTrail::open_inline(&storage, Path::new(LOG), options).unwrap();
                 let model = desk.model.clone();
                 drop(desk.kill());
                 left.store(usize::MAX - 1, Ordering::SeqCst);
-                let what = format!("{} groups, {fails:?}, call {at_call}", groups.len());
+                let what = format!("groups at {bounds:?}, {fails:?}, call {at_call}");
                 // From the end: the frames that are cut off are read first.
                 for (index, entry) in model.entries.iter().enumerate().rev() {
                     let lsn = index as u64 + 1;
@@ -119,7 +124,7 @@ fn a_recovery_under_a_follower_is_no_conflict() {
         for group in [1..4, 4..8, 8..12] {
             desk.commit(&[append_many(group, 90_000)]);
         }
-        let (storage, left, next) = taken_over_at(&desk.world, at_call, None);
+        let TakeOver { storage, left, next } = taken_over_at(&desk.world, at_call, None);
         let options = read_only(large());
         let mut trail = WalTrail::open_inline(&storage, Path::new(LOG), options).unwrap();
         let model = desk.model.clone();
@@ -297,8 +302,10 @@ fn a_segment_that_stays_locked_is_told() {
 struct Waits {
     calls: Mutex<BTreeMap<Site, usize>>,
     /// What is done before the next call of a site, one after the other.
-    next: Mutex<VecDeque<(Site, Box<dyn FnOnce() + Send>)>>,
+    next: Mutex<VecDeque<(Site, Action)>>,
 }
+
+type Action = Box<dyn FnOnce() + Send>;
 
 impl Waits {
     fn count(&self) -> usize {
@@ -411,10 +418,10 @@ fn stopping_writer() -> (Arc<dyn Storage>, Arc<AtomicUsize>, StandStill) {
         }
         None
     });
-    let counter = Arc::clone(&stores);
+    let again = Arc::clone(&stores);
     let stand_still = move |number| {
         let ((tell, stopped), (go_on, told)) = (channel(), channel());
-        counter.store(0, Ordering::SeqCst);
+        again.store(0, Ordering::SeqCst);
         *stop.lock().unwrap() = Some((number, tell, told));
         (stopped, go_on)
     };

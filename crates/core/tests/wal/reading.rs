@@ -66,7 +66,7 @@ fn number(lsn: u64) -> u32 {
 }
 
 /// D29: the original scans from the start of a segment for every read. Here a lone cold read costs
-/// at most two calls wherever the entry is, and where its segment has to be opened, that among them.
+/// at most two calls wherever the entry is, also where its segment has to be opened for it.
 #[test]
 fn d29_a_cold_read_costs_a_few_calls_wherever_the_entry_is() {
     const ENTRIES: u64 = 40_000;
