@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 use std::{fs, thread};
 
-use tidemark_storage::{File, Map, Open, OsError, RealStorage, Result, Storage};
+use tidemark_storage::{File, Interrupt, Map, Open, OsError, RealStorage, Result, Storage};
 
 use super::support::{HERE, PAGE, Scratch, fifo, open};
 
@@ -165,6 +165,30 @@ fn a_wait_knows_its_time() {
         map.store(HERE, 0, 0).unwrap();
         map.wake(HERE, 0).unwrap();
     });
+}
+
+/// An interrupt ends a wait on a map that this process may only read, before it and while it lasts.
+#[test]
+fn an_interrupt_ends_a_wait() {
+    let scratch = Scratch::new();
+    drop(mapped(&scratch, "file", PAGE));
+    let file = RealStorage.open(HERE, &scratch.path("file"), Open::READ).unwrap();
+    let map = file.map(HERE, PAGE).unwrap();
+    let seen = map.load(HERE, 0).unwrap();
+    let interrupt = Interrupt::default();
+    thread::scope(|scope| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (map, interrupt) = (map.as_ref(), &interrupt);
+        scope.spawn(move || {
+            tell.send(thread_id()).unwrap();
+            while !interrupt.is_raised() {
+                map.wait_or(HERE, 0, seen, LONG, Some(interrupt)).unwrap();
+            }
+        });
+        until_asleep(told.recv().unwrap());
+        interrupt.raise();
+    });
+    map.wait_or(HERE, 0, seen, Duration::MAX, Some(&interrupt)).expect("it was raised before");
 }
 
 /// What was written before a store is seen after the load that reads it, through two maps.
