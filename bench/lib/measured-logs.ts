@@ -9,7 +9,7 @@ export const AT_ONCE = 64;
 export const BULK = 100_000;
 /** So many commit groups between two readings of the counters. */
 const COUNTED = 1000;
-/** Lots at once before the first that counts: a program that runs for a while was compiled by then. */
+/** Lots at once before the first that counts: what runs for a while was compiled by then. */
 const WARM_UP = 100;
 /** Rounds of a bulk into a new log; each needs the room of all of them. */
 const NEW_LOGS = 5;

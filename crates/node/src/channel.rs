@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{PoisonError, RwLock};
 
-use napi::bindgen_prelude::{Array, BigUint64Array, Function, ToNapiValue};
+use napi::bindgen_prelude::{BigUint64Array, Function, JsValue as _};
 use napi::{Env, Error, Result, Status};
 
 use crate::hub::HubInner;
@@ -93,8 +93,7 @@ impl Receive<Vec<Message>> for Receiver {
         for message in others {
             batch.insert(message.into_js(env, &self.hub)?)?;
         }
-        // SAFETY: the environment is alive, and this is its thread.
-        call(unsafe { Array::to_napi_value(env.raw(), batch) }?)
+        call(batch.raw())
     }
 }
 
@@ -132,8 +131,7 @@ impl Results {
                 let what = "the memory for results has no room".to_owned();
                 return Err(Error::new(Status::InvalidArg, what));
             }
-            // SAFETY: the environment is alive, and this is its thread.
-            call(unsafe { u32::to_napi_value(env.raw(), count) }?)?;
+            call(env.create_uint32(count)?.raw())?;
         }
         Ok(())
     }

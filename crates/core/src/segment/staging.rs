@@ -234,9 +234,9 @@ impl Staging {
         self.stage(KIND_MARK, 0, 0, std::iter::empty());
     }
 
-    /// Hands what is staged to `write`, in whole blocks, beginning with the one that the first frame
-    /// begins in; `with_tail` begins with the tail block in any case (SG-10). On success only the
-    /// new tail block is kept.
+    /// Hands what is staged to `write`, in whole blocks, from the one that the first frame begins
+    /// in; `with_tail` begins with the tail block in any case (SG-10). On success only the new tail
+    /// block is kept.
     pub(super) fn write_to<E>(
         &mut self,
         with_tail: bool,
