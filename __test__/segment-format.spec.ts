@@ -1,11 +1,11 @@
 // docs/format/segment.md, its example and the golden logs say the same, judged by the reader in
 // Python (interop/segment_*.py), which was written from the document alone.
-import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
 import { root } from './support/compiled.ts';
+import { type Picture, python } from './support/python-reader.ts';
 import { Random, seed } from './support/random.ts';
 import { tempDir } from './support/temp-dir.ts';
 
@@ -16,31 +16,8 @@ const FIXTURES_MIN = 30;
 /** So many single bits are turned over in the random test. */
 const FLIPS = 100;
 
-/** What a log holds, as expected.json and the reader tell it. */
-interface Picture {
-  readonly what?: string;
-  readonly why?: string;
-  readonly error: string | null;
-  readonly closed?: boolean;
-  readonly proven?: { readonly entries: readonly string[] };
-  readonly recovered?: { readonly entries: readonly string[] };
-}
-
-/** The lines that segment_golden.py prints. */
-function python(args: readonly string[], input = ''): string[] {
-  const script = path.join(root, 'interop/segment_golden.py');
-  const command = ['-I', '-B', script, ...args];
-  const { status, stdout, stderr, error } = spawnSync('python3', command, {
-    input,
-    encoding: 'utf8',
-    maxBuffer: 2 ** 28,
-  });
-  if (error !== undefined) throw error;
-  if (status !== 0) throw new Error(`segment_golden.py ${args[0] ?? ''} failed: ${stderr}`);
-  return stdout.split('\n').slice(0, -1);
-}
-
-const picture = (text: string): Picture => JSON.parse(text) as Picture;
+const picture = (text: string): Picture & { readonly what?: string } =>
+  JSON.parse(text) as Picture & { readonly what?: string };
 const directoryOf = (name: string): string => path.join(FIXTURES, name, 'log');
 const names = readdirSync(FIXTURES).sort();
 
@@ -68,13 +45,13 @@ function h64(parts: readonly string[]): string {
   return digest.readBigUInt64LE(0).toString(16).padStart(16, '0');
 }
 
-test('the golden logs are those that the encoder writes, byte for byte', (t) => {
-  t.deepEqual(python(['--check', FIXTURES, DOCUMENT]), []);
+test('the golden logs are those that the encoder writes, byte for byte', async (t) => {
+  t.deepEqual(await python(['--check', FIXTURES, DOCUMENT]), []);
 });
 
-test('the reader finds in every golden log what its expected.json says', (t) => {
+test('the reader finds in every golden log what its expected.json says', async (t) => {
   t.true(names.length >= FIXTURES_MIN, String(names.length));
-  const found = python(['read', ...names.map(directoryOf)]);
+  const found = await python(['read', ...names.map(directoryOf)]);
   t.is(found.length, names.length);
   for (const [index, name] of names.entries()) {
     const { why, ...rest } = picture(found[index] ?? '{}');
@@ -82,20 +59,20 @@ test('the reader finds in every golden log what its expected.json says', (t) => 
   }
 });
 
-test('the example of the document holds the entry that the document names', (t) => {
-  const [line = '{}'] = python(['example', DOCUMENT]);
+test('the example of the document holds the entry that the document names', async (t) => {
+  const [line = '{}'] = await python(['example', DOCUMENT]);
   const hello = Buffer.from('Hello, tide.').toString('hex');
   const { error, closed, proven } = picture(line);
   t.deepEqual({ error, closed }, { error: null, closed: true });
   t.deepEqual(proven?.entries, [hello]);
 });
 
-test('every vector of the document has the result that stands there', (t) => {
+test('every vector of the document has the result that stands there', async (t) => {
   const vectors = block('vectors').trimEnd().split('\n');
   const sides = vectors.map((line) => line.split(' = '));
   const asked = sides.map(([left = '']) => `${left}\n`).join('');
   t.deepEqual(
-    python(['vectors'], asked),
+    await python(['vectors'], asked),
     sides.map(([, right]) => right),
   );
   const chains = sides.filter(([left = '']) => left.startsWith('h64 '));
@@ -128,7 +105,7 @@ function drawn(random: Random): number {
   return at + random.below(16);
 }
 
-test(`one bit turned over in a closed log is refused, or costs nothing (SG-9): ${FLIPS}`, (t) => {
+test(`one bit turned over in a closed log is refused, or costs nothing (SG-9): ${FLIPS}`, async (t) => {
   const random = new Random(seed);
   const directory = tempDir(t);
   const sound = expected('example');
@@ -142,7 +119,8 @@ test(`one bit turned over in a closed log is refused, or costs nothing (SG-9): $
     writeFileSync(file, bytes);
     return { log, what: `SEED=${seed}: bit ${bit} of ${at.toString(16)}` };
   });
-  const found = python(['read', ...flips.map(({ log }) => log)]).map(picture);
+  const lines = await python(['read', ...flips.map(({ log }) => log)]);
+  const found = lines.map(picture);
   for (const [index, { what }] of flips.entries()) {
     const { error, recovered } = found[index] ?? { error: 'none' };
     // A mark that is damaged leaves a log that was not closed, with all its entries.

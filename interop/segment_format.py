@@ -256,23 +256,26 @@ class Opened:
     """What a directory of segments holds: steps 1 to 5, and of step 6 what need not write.
 
     `runs` has a segment and its frames, in order; `proven` and `end` are positions; `is_torn` tells
-    that bytes were found that a recovery moves into quarantine.
+    that bytes were found that a recovery moves into quarantine. Beside a living writer, which says
+    up to where it has written, `published`, what lies behind that is not looked at.
     """
 
-    def __init__(self, files, kind):
+    def __init__(self, files, kind, published=None):
+        self.published = published
         self.runs, self.is_closed, self.is_torn = [], False, False
         names = [name for name in files if re.fullmatch("[0-9a-f]{8}[.]segment", name)]
         numbers = sorted(int(name[:8], 16) for name in names)
         if not numbers or numbers[0] == 0 or numbers[-1] - numbers[0] >= len(numbers):
             raise corrupt("no segments, or a gap in their numbers")
         segments = [Segment(number, files[f"{number:08x}.segment"], kind) for number in numbers]
+        self.segments = [segment.header for segment in segments]
         if len({segment.header.log for segment in segments}) > 1:
             raise corrupt("segments of several logs")
         begun = [segment for segment in segments if segment.link is not None]
         prepared = segments[len(begun) :]
-        if begun != segments[: len(begun)] or len(prepared) > 1:
-            raise corrupt("a segment that is not begun before one that is, or two of them")
-        if not begun and numbers != [1]:
+        if begun != segments[: len(begun)] or len(prepared) > 2:
+            raise corrupt("a segment that is not begun before one that is, or three of them")
+        if not begun and numbers[0] != 1:
             raise corrupt("a log that lost its first segments")
         self.end = self.proven = position(numbers[0], BLOCK)
         for segment, after in zip(begun, begun[1:]):
@@ -319,6 +322,10 @@ class Opened:
 
     def _look_behind(self, segment, end):
         """What lies behind the end: evidence that it was synced, or a torn tail (step 5)."""
+        if self.published is not None:
+            if position(segment.number, end) < self.published:
+                raise corrupt(f"segment {segment.number}: it ends before what is published")
+            return
         synced = segment.search(end)
         if synced is not None and synced > position(segment.number, end):
             raise corrupt(f"segment {segment.number}: what lies behind {end:x} proves more")

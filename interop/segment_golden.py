@@ -3,6 +3,8 @@
     python3 segment_golden.py --write FIXTURES DOCUMENT   writes them, and the document's example
     python3 segment_golden.py --check FIXTURES DOCUMENT   prints what is not as it would be written
     python3 segment_golden.py read DIRECTORY...           prints what each log holds, a line each
+    python3 segment_golden.py tell DIRECTORY...           the same, and which segments it has
+    python3 segment_golden.py beside DIRECTORY...         the same of logs whose writers live
     python3 segment_golden.py example DOCUMENT            the same for the document's example
     python3 segment_golden.py vectors                     prints the result of each line of stdin
 
@@ -20,6 +22,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from segment_cases import CASES as SOUND
 from segment_damage import CASES as REFUSED
 from segment_format import Refused, crc32c, encode_frame, h64
+from segment_live import beside
 from segment_wal import Reader, read_directory
 
 EXAMPLE = re.compile(r"^```hex\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -57,6 +60,21 @@ def picture(files):
         return {"error": None, **Reader(files).picture()}
     except Refused as refused:
         return {"error": refused.code, "why": str(refused)}
+
+
+def tell(files):
+    """The same, with its segments. What is proven may lack entries that a recovery brings back."""
+    try:
+        reader = Reader(files)
+    except Refused as refused:
+        return {"error": refused.code, "why": str(refused)}
+    opened, holdings = reader.opened, {}
+    for name, until in (("proven", opened.proven), ("recovered", None)):
+        try:
+            holdings[name] = reader.state(until).picture()
+        except Refused as refused:
+            holdings[name] = {"error": refused.code, "why": str(refused)}
+    return {"error": None, **reader.ends(), **holdings, "segments": reader.segments()}
 
 
 def golden():
@@ -158,6 +176,12 @@ def main(arguments):
     elif command == "read":
         for directory in rest:
             print(json.dumps(picture(read_directory(directory))))
+    elif command == "tell":
+        for directory in rest:
+            print(json.dumps(tell(read_directory(directory))))
+    elif command == "beside":
+        for directory in rest:
+            print(json.dumps(beside(directory)))
     elif command == "example":
         data = read_dump(example_in(*rest)[1])
         print(json.dumps(picture({"00000001.segment": data})))

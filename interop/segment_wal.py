@@ -147,13 +147,13 @@ def decode_summary(data):
 
 
 class Reader:
-    """The log in these files: names and bytes."""
+    """The log in these files: names and bytes; beside a writer that published a position."""
 
-    def __init__(self, files):
+    def __init__(self, files, published=None):
         has_segments = any(name.endswith(".segment") for name in files)
         if not has_segments and "state" not in files:
             raise FileNotFoundError("no log")
-        self.opened = Opened(files, KIND)
+        self.opened = Opened(files, KIND, published)
 
     def state(self, until=None):
         """The state after the frames that end at or below this position."""
@@ -176,16 +176,24 @@ class Reader:
         if decode_summary(seal.summary) != decode_summary(state.summary()):
             raise corrupt(f"segment {segment.number}: its summary")
 
-    def picture(self):
-        """What docs and fixtures are compared with."""
+    def segments(self):
+        """Number, size and lives of each segment, prepared ones too."""
+        return [[header.number, header.size, header.lives] for header in self.opened.segments]
+
+    def ends(self):
+        """How the log ends."""
         opened = self.opened
         return {
             "closed": opened.is_closed,
             "tornTail": opened.is_torn,
             "provenEnd": [opened.proven >> 32, opened.proven & 0xFFFFFFFF],
-            "proven": self.state(opened.proven).picture(),
-            "recovered": self.state().picture(),
         }
+
+    def picture(self):
+        """What docs and fixtures are compared with."""
+        proven, recovered = self.state(self.opened.proven), self.state()
+        holdings = {"proven": proven.picture(), "recovered": recovered.picture()}
+        return {**self.ends(), **holdings}
 
 
 def read_directory(directory):
