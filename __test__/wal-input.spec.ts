@@ -2,6 +2,7 @@
 // limit.
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import process from 'node:process';
 import test from 'ava';
 import { Wal, type WalOptions } from '../index.ts';
 import { picture } from './support/picture.ts';
@@ -120,6 +121,26 @@ test('a batch that no segment has room for is refused whole', async (t) => {
   t.like(await rejection(wal.appendMany(many)), TOO_LARGE, 'empty ones take room, too');
 });
 
+test('what no segment has room for is refused before anybody copies it', async (t) => {
+  const { wal } = await openLog(t, SMALL);
+  const huge = new Uint8Array(2 ** 30);
+  const before = process.resourceUsage().maxRSS;
+  const calls: Record<string, () => unknown> = {
+    append: () => wal.append(huge),
+    tryAppend: () => wal.tryAppend(huge),
+    appendMany: () => wal.appendMany([bytes('a'), huge]),
+    setHardState: () => wal.setHardState(huge),
+    'appendMany with a hard state': () => wal.appendMany([bytes('a')], { hardState: huge }),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    t.like(await rejection(call() as Promise<unknown>), TOO_LARGE, name);
+  }
+  t.throws(() => wal.appendSync(huge), TOO_LARGE);
+  const grownKib = process.resourceUsage().maxRSS - before;
+  t.true(grownKib < 2 ** 19, `${grownKib} KiB`);
+  t.deepEqual([wal.lastLsn, wal.hardState], [0n, null]);
+});
+
 test('what is no record, and what is no list of records', async (t) => {
   const { wal } = await openLog(t);
   const records: unknown[] = [undefined, null, 'text', 5, [], {}, new ArrayBuffer(3)];
@@ -150,6 +171,7 @@ test('options of calls are checked, before anything is appended', async (t) => {
   const { wal } = await openLog(t);
   const given: unknown[] = [null, 5, [], { Sync: 'immediate' }, { sync: 'interval_5' }];
   given.push({ sync: null }, { signal: {} }, { signal: null }, AbortSignal.abort());
+  given.push(new AbortController());
   for (const options of given) {
     t.like(await rejection(wal.append(bytes('a'), any(options))), INVALID);
     t.like(await rejection(wal.appendMany([bytes('a')], any(options))), INVALID);
@@ -163,6 +185,18 @@ test('options of calls are checked, before anything is appended', async (t) => {
     t.like(await rejection(wal.appendMany([bytes('a')], options)), INVALID, String(expect));
   }
   t.is(wal.lastLsn, 0n);
+});
+
+test('options that change while they are read are taken as they were first', async (t) => {
+  const { wal } = await openLog(t);
+  let reads = 0;
+  const options = {
+    get hardState(): Uint8Array | undefined {
+      return (reads += 1) === 1 ? bytes('state') : undefined;
+    },
+  };
+  await wal.appendMany([bytes('a')], any(options));
+  t.deepEqual(wal.hardState, new Uint8Array(bytes('state')));
 });
 
 test('a hard state of 2,048 bytes is taken, and one more is not', async (t) => {

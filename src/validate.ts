@@ -68,8 +68,9 @@ export function options<T extends object>(
   known: readonly (keyof T & string)[],
 ): T {
   if (value === undefined) return {} as T;
-  // A signal in the place of { signal } has no known option either, and would abort nothing.
-  const mistaken = Array.isArray(value) || value instanceof AbortSignal;
+  // In the place of { signal } they have no known option either, and would abort nothing.
+  const isAbort = value instanceof AbortSignal || value instanceof AbortController;
+  const mistaken = Array.isArray(value) || isAbort;
   if (typeof value !== 'object' || value === null || mistaken) {
     throw typeError(`${name} must be an object of options, not ${show(value)}`);
   }

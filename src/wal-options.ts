@@ -3,7 +3,7 @@ import type { WalOptions as NativeOptions } from '#binding';
 import type { RecoveryReport } from './checkpoint-store.ts';
 import { rangeError, typeError } from './errors.ts';
 import * as validate from './validate.ts';
-import { copyOf } from './wal-records.ts';
+import { atMost, copyOf } from './wal-records.ts';
 
 /**
  * When an append is reported, and when it is synced.
@@ -119,6 +119,7 @@ const OPTIONS = [
 
 const BLOCK_BYTES = 4096;
 const SEGMENT_BYTES = { min: 32 * 1024, max: 2 ** 32 - BLOCK_BYTES, otherwise: 16 * 1024 * 1024 };
+const HARD_STATE_BYTES_MAX = 2048;
 const INTERVAL_MS_MAX = 24 * 60 * 60 * 1000;
 
 /** Checks the options of a log and completes them. */
@@ -174,5 +175,8 @@ export function seesWritten(value: unknown): boolean {
 
 /** A hard state, copied: its owner may change it while the call waits for room. */
 export function hardState(value: unknown): Uint8Array | undefined {
-  return value === null ? undefined : copyOf(validate.bytes(value, 'the hard state'));
+  if (value === null) return undefined;
+  const bytes = validate.bytes(value, 'the hard state');
+  atMost(bytes, HARD_STATE_BYTES_MAX);
+  return copyOf(bytes);
 }

@@ -19,15 +19,20 @@ export interface PackedRecords {
 /** Room that is kept from one list to the next. */
 const KEPT_BYTES_MAX = 4 * 1024 * 1024;
 const KEPT_RECORDS_MAX = 64 * 1024;
-const UINT32_MAX = 2 ** 32 - 1;
 
 /**
  * Puts lists of records together. One copy into room that is used again and one call cost far less
  * than to show every array to the addon: 1,024 records of 256 bytes are packed in 70 microseconds.
  */
 export class Packer {
+  readonly #bytesMax: number;
   #bytes = new Uint8Array(64 * 1024);
   #sizes = new Uint32Array(1024);
+
+  /** @param bytesMax - More than that no list has together. */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
 
   /** The records of a list. What comes back is good until the next list. */
   pack(records: unknown): PackedRecords {
@@ -37,7 +42,7 @@ export class Packer {
     for (let index = 0; index < list.length; index += 1) {
       const size = sizeOf(validate.bytes(list[index], 'each of the records'));
       total += size;
-      if (total > UINT32_MAX) throw tooLarge();
+      if (total > this.#bytesMax) throw tooLarge(total, this.#bytesMax);
       sizes[index] = size;
     }
     const bytes = this.#roomFor(total);
@@ -91,11 +96,18 @@ export function copyOf(bytes: Uint8Array): Uint8Array {
   return copy;
 }
 
-function tooLarge(): TidemarkError {
-  return new TidemarkError(
-    'TIDEMARK_TOO_LARGE',
-    `a batch lies within one segment, and this one has more than ${UINT32_MAX} bytes; split it`,
-  );
+/**
+ * Fails for bytes that are more than can be taken anywhere, before anything copies them. What has
+ * room in this very log is for the core to say.
+ */
+export function atMost(bytes: Uint8Array, bytesMax: number): void {
+  const size = sizeOf(bytes);
+  if (size > bytesMax) throw tooLarge(size, bytesMax);
+}
+
+function tooLarge(size: number, bytesMax: number): TidemarkError {
+  const message = `${size} bytes or more are too many: at most ${bytesMax} have room anywhere here`;
+  return new TidemarkError('TIDEMARK_TOO_LARGE', message);
 }
 
 /** Bytes of entries that share one buffer at most. */

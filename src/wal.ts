@@ -22,7 +22,7 @@ import {
   hardState,
   seesWritten,
 } from './wal-options.ts';
-import { type Entry, Packer, copyOf, unpackChunk } from './wal-records.ts';
+import { type Entry, Packer, atMost, copyOf, unpackChunk } from './wal-records.ts';
 
 const UINT64_MAX = 2n ** 64n - 1n;
 const MIB = 1024 * 1024;
@@ -64,12 +64,14 @@ export interface WalEvents {
  */
 export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
   readonly #log: OpenWal;
-  readonly #packer: Packer = new Packer();
+  /** What lies within one segment has fewer bytes than that. */
+  readonly #bytesMax: number;
+  readonly #packer: Packer;
 
-  private constructor(token: symbol, log: OpenWal) {
+  private constructor(token: symbol, log: OpenWal, bytesMax: number) {
     super();
     validate.calledByUs(token, 'Wal.open(directory)');
-    this.#log = log;
+    [this.#log, this.#bytesMax, this.#packer] = [log, bytesMax, new Packer(bytesMax)];
     log.tell(this);
   }
 
@@ -89,7 +91,8 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
   static async open(directory: string, options?: WalOptions): Promise<Wal> {
     const path = validate.text(directory, 'the directory');
     const { options: checked, signal } = checkOptions(options);
-    const wal = new Wal(validate.ours, await openWal(path, checked, signal));
+    const log = await openWal(path, checked, signal);
+    const wal = new Wal(validate.ours, log, checked.segmentBytes);
     for (const quarantine of wal.recovery.quarantined) {
       setImmediate(() => wal.emit('quarantined', { path, quarantine }));
     }
@@ -139,7 +142,7 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
    * appended.
    */
   async append(record: Uint8Array, options?: WalAppendOptions): Promise<bigint> {
-    let bytes = validate.bytes(record, 'the record');
+    let bytes = this.#record(record);
     let [sync, signal]: [number, AbortSignal | undefined] = [0, undefined];
     if (options !== undefined) {
       validate.options(options, 'the options of append', ['sync', 'signal']);
@@ -158,7 +161,7 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
   tryAppend(record: Uint8Array, options?: { readonly sync?: WalCallSync }): Promise<bigint> | null {
     let settled: Promise<Settlement> | null;
     try {
-      const bytes = validate.bytes(record, 'the record');
+      const bytes = this.#record(record);
       const { sync } = validate.options<WalAppendOptions>(options, 'the options', ['sync']);
       const level = callSync(sync);
       const { handle } = this.#log;
@@ -173,7 +176,7 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
 
   /** As {@link Wal.append}, blocking: for exit handlers and tools, and the lowest latency. */
   appendSync(record: Uint8Array): bigint {
-    const bytes = validate.bytes(record, 'the record');
+    const bytes = this.#record(record);
     return unwrap(native.walAppendSync(this.#log.handle, bytes));
   }
 
@@ -193,11 +196,12 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
   ): Promise<{ first: bigint; last: bigint }> {
     const known = ['expect', 'hardState', 'sync', 'signal'] as const;
     const given = validate.options<WalAppendManyOptions>(options, 'the options', known);
-    const { expect } = given;
-    const state = given.hardState === undefined ? undefined : hardState(given.hardState);
+    // Each of them once: what answers may be a getter.
+    const { expect, hardState: becomes } = given;
+    const state = becomes === undefined ? undefined : hardState(becomes);
     const batch = {
       ...(expect === undefined ? {} : { expect: validate.lsn(expect, 'expect') }),
-      setsHardState: given.hardState !== undefined,
+      setsHardState: becomes !== undefined,
       ...(state === undefined ? {} : { hardState: state }),
     };
     const [sync, signal] = [callSync(given.sync), validate.signal(given.signal)];
@@ -343,6 +347,13 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** A record, if some segment might have room for it. */
+  #record(record: Uint8Array): Uint8Array {
+    const bytes = validate.bytes(record, 'the record');
+    atMost(bytes, this.#bytesMax);
+    return bytes;
   }
 
   #lastLsn(written: boolean): bigint {

@@ -49,8 +49,10 @@ export interface Beside {
 /** The lines that segment_golden.py prints. */
 export async function python(args: readonly string[], input = ''): Promise<string[]> {
   const script = path.join(root, 'interop/segment_golden.py');
-  const child = spawn('python3', ['-I', '-B', script, ...args]);
-  child.stdin.end(input);
+  // Who is not asked for lines does not read them, and may be gone before they are written.
+  const stdin = input === '' ? 'ignore' : 'pipe';
+  const child = spawn('python3', ['-I', '-B', script, ...args], { stdio: [stdin, 'pipe', 'pipe'] });
+  child.stdin?.end(input);
   const { code, stdout, stderr } = await ended(child);
   if (code !== 0) throw new Error(`segment_golden.py ${args[0] ?? ''} failed: ${stderr}`);
   return stdout.split('\n').slice(0, -1);
