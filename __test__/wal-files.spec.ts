@@ -42,7 +42,7 @@ async function closedLog(
   return { directory, last, names: segmentsOf(directory) };
 }
 
-/** Opening is refused with a code, twice alike, and changes no segment. */
+/** Opening is refused with a code, to read and to write, twice alike, and changes no segment. */
 async function refused(
   t: ExecutionContext,
   directory: string,
@@ -53,9 +53,9 @@ async function refused(
   const segments = (): string[] =>
     picture(directory).filter((line) => begun.includes(line.split(' ')[0] ?? ''));
   const before = segments();
-  for (let attempt = 0; attempt < 2; attempt += 1) {
-    const error = (await rejection(Wal.open(directory, SMALL))) as TidemarkError;
-    t.is(error.code, code, error.message);
+  for (const readOnly of [true, false, false, true]) {
+    const error = (await rejection(Wal.open(directory, { ...SMALL, readOnly }))) as TidemarkError;
+    t.is(error.code, code, `${error.message} (readOnly: ${String(readOnly)})`);
     t.true(error.path?.startsWith(directory) === true, error.path);
   }
   t.deepEqual(segments(), before);
@@ -83,6 +83,9 @@ type Damage = (directory: string, names: readonly string[]) => void;
 const at = (directory: string, names: readonly string[], index: number): string =>
   path.join(directory, names.at(index) ?? '');
 
+const lastBegun = (directory: string, names: readonly string[]): string =>
+  path.join(directory, names.findLast((name) => isBegun(path.join(directory, name))) ?? '');
+
 const DAMAGES: Record<string, Damage> = {
   'the first segment is missing': (directory, names) => {
     rmSync(at(directory, names, 0));
@@ -104,6 +107,16 @@ const DAMAGES: Record<string, Damage> = {
   },
   'one is truncated': (directory, names) => {
     truncateSync(at(directory, names, 1), 2 * BLOCK);
+  },
+  'the last one with entries is truncated': (directory, names) => {
+    truncateSync(lastBegun(directory, names), 2 * BLOCK);
+  },
+  'the last one with entries is a copy of the one before': (directory, names) => {
+    const last = lastBegun(directory, names);
+    copyFileSync(at(directory, names, names.indexOf(path.basename(last)) - 1), last);
+  },
+  'the first two are missing, and nothing says that they were purged': (directory, names) => {
+    for (const index of [0, 1]) rmSync(at(directory, names, index));
   },
   'one is empty': (directory, names) => {
     truncateSync(at(directory, names, 1), 0);

@@ -47,7 +47,7 @@ export const appendAll = (
 /** The segments of a log, by name. */
 export const segmentsOf = (directory: string): string[] =>
   readdirSync(directory)
-    .filter((name) => name.endsWith('.segment'))
+    .filter((name) => /^[0-9a-f]{8}[.]segment$/.test(name))
     .sort();
 
 /** The smallest segments there may be. */
