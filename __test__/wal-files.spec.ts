@@ -257,13 +257,38 @@ test('after a kill all that was acknowledged is there, and the report says the r
   t.like(wal.recovery, { cutBytes: 0, quarantined: [] });
 });
 
-test('a torn tail goes to quarantine, is told, and strict refuses it', async (t) => {
-  const directory = await killedLog(t);
-  const file = path.join(directory, segmentsOf(directory).at(0) ?? '');
-  patch(file, (content) => {
-    // Behind the last frame, where a write that was under way would have left something.
+/** Leaves bytes behind the last frame, as a write that was under way would. */
+function tornTail(directory: string): void {
+  patch(path.join(directory, segmentsOf(directory).at(0) ?? ''), (content) => {
     content.fill(0xab, 40 * BLOCK, 40 * BLOCK + 104);
   });
+}
+
+test('a full quarantine takes no more, and nothing is cut off before there is room', async (t) => {
+  const directory = await killedLog(t);
+  tornTail(directory);
+  const quarantine = path.join(directory, 'quarantine');
+  mkdirSync(quarantine);
+  const kept = (index: number): string => path.join(quarantine, `${index}.tail`);
+  for (let index = 0; index < 16; index += 1) writeFileSync(kept(index), String(index));
+  const before = [picture(directory), picture(quarantine)];
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    t.like(await rejection(Wal.open(directory)), { ...CORRUPT, path: quarantine });
+    t.deepEqual([picture(directory), picture(quarantine)], before);
+  }
+  const { wal: reader } = await openLog(t, { readOnly: true }, directory);
+  t.is(reader.firstLsn, 1n, 'readers need no room there');
+  await reader.close();
+  rmSync(kept(7));
+  const { wal } = await openLog(t, {}, directory);
+  t.is(wal.recovery.quarantined.length, 1);
+  t.deepEqual((await listedIn(wal)).map(text), ['a', 'b', 'c']);
+  t.is(readdirSync(quarantine).length, 16);
+});
+
+test('a torn tail goes to quarantine, is told, and strict refuses it', async (t) => {
+  const directory = await killedLog(t);
+  tornTail(directory);
   const before = picture(directory);
   const strict = await rejection(Wal.open(directory, { recovery: 'strict' }));
   t.like(strict, CORRUPT);
