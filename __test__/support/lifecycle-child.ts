@@ -2,14 +2,13 @@
 // the stage, the second the store's file.
 import process from 'node:process';
 import { setImmediate as tick, setTimeout as after } from 'node:timers/promises';
-import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { FileLock, JsonFileStore, MemoryStore, ResumeKey, writeFileAtomic } from '../../index.ts';
 import { threads } from './process-state.ts';
+import { type Stage, Stages, say } from './stages.ts';
 
 /** How many puts a stage leaves un-awaited. */
 export const PUTS = 100;
-
-const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 /** Puts without awaiting: `<name> 0` to `<name> 99`. */
 function putAll(store: JsonFileStore, name: string): Promise<unknown> {
@@ -19,34 +18,12 @@ function putAll(store: JsonFileStore, name: string): Promise<unknown> {
   return Promise.all(puts);
 }
 
-/** Opens a store and puts without awaiting; nothing here refers to the store after that. */
-async function openAndForget(file: string): Promise<WeakRef<JsonFileStore>> {
-  const store = await JsonFileStore.open(file);
-  void putAll(store, 'put');
-  return new WeakRef(store);
-}
-
-/** Has worker threads do a stage each; ends when all have ended. */
-async function inWorkers(
-  stage: string,
-  file: string,
-  count: number,
-  whenItSpeaks?: (worker: Worker) => void,
-): Promise<void> {
-  const workers = Array.from({ length: count }, async (_, index) => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: { stage, file, index } });
-    worker.on('error', (error) => {
-      say(`worker: ${String(error)}`);
-    });
-    worker.on('message', () => whenItSpeaks?.(worker));
-    await new Promise((resolve) => worker.once('exit', resolve));
-  });
-  await Promise.all(workers);
-}
-
-const terminate = (worker: Worker): void => void worker.terminate();
-
-type Stage = (file: string, index: number) => Promise<void> | void;
+const stages = new Stages<JsonFileStore>(import.meta.url, {
+  open: (file) => JsonFileStore.open(file),
+  changeAll: putAll,
+  close: (store) => store.close(),
+  name: 'put',
+});
 
 /** What a store's user may do before it ends. */
 const STAGES: Record<string, Stage> = {
@@ -57,15 +34,6 @@ const STAGES: Record<string, Stage> = {
     await store.put(ResumeKey.named('idle'), { lastCommittedSequence: 1n });
     await MemoryStore.open();
     await FileLock.acquire(`${file}.other`);
-  },
-  'close and end': async (file) => {
-    const store = await JsonFileStore.open(file);
-    void putAll(store, 'put');
-    void store.close();
-  },
-  'while opening': (file) => {
-    void JsonFileStore.open(file);
-    process.exit(0);
   },
   'await a put': async (file) => {
     const store = await JsonFileStore.open(file);
@@ -80,24 +48,6 @@ const STAGES: Record<string, Stage> = {
     });
     await tick();
     say('waiting');
-  },
-  end: async (file) => {
-    void putAll(await JsonFileStore.open(file), 'put');
-  },
-  exit: async (file) => {
-    void putAll(await JsonFileStore.open(file), 'put');
-    process.exit(0);
-  },
-  'exit a tick later': async (file) => {
-    void putAll(await JsonFileStore.open(file), 'put');
-    await tick();
-    process.exit(0);
-  },
-  throw: async (file) => {
-    void putAll(await JsonFileStore.open(file), 'put');
-    process.nextTick(() => {
-      throw new Error('on purpose');
-    });
   },
   reject: async (file) => {
     void putAll(await JsonFileStore.open(file), 'put');
@@ -138,7 +88,7 @@ const STAGES: Record<string, Stage> = {
     const gc = globalThis.gc;
     if (gc === undefined) throw new Error('needs --expose-gc');
     const stores = await Promise.all(
-      Array.from({ length: 20 }, (_, index) => openAndForget(`${file}.${index}`)),
+      Array.from({ length: 20 }, (_, index) => stages.openAndForget(`${file}.${index}`)),
     );
     // What a WeakRef answered stays alive until its job ends: collect in another job.
     const left = (): number => stores.filter((store) => store.deref() !== undefined).length;
@@ -148,27 +98,6 @@ const STAGES: Record<string, Stage> = {
       await after(5);
     }
     say(`left: ${left()} ${threads('tidemark-commit')}`);
-  },
-  'share between workers': async (file) => {
-    await inWorkers('put all and close', file, 8);
-  },
-  'put all and close': async (file, index) => {
-    const store = await JsonFileStore.open(file);
-    await putAll(store, `worker ${index}`);
-    await store.close();
-  },
-  'worker ends': (file) => inWorkers('end', file, 1),
-  'worker exits': (file) => inWorkers('exit', file, 1),
-  'worker throws': (file) => inWorkers('throw', file, 1),
-  'worker is terminated': (file) => inWorkers('put and spin', file, 1, terminate),
-  'put and spin': async (file) => {
-    void putAll(await JsonFileStore.open(file), 'put');
-    parentPort?.postMessage('accepted');
-    for (;;) await tick();
-  },
-  'storm of terminations': async (file) => {
-    for (let round = 0; round < 5; round += 1) await inWorkers('storm', file, 10, terminate);
-    say('survived');
   },
   storm: async (file, index) => {
     const store = await JsonFileStore.open(file);
@@ -187,9 +116,4 @@ const STAGES: Record<string, Stage> = {
   },
 };
 
-const given = isMainThread
-  ? { stage: process.argv[2] ?? '', file: process.argv[3] ?? '', index: 0 }
-  : (workerData as { stage: string; file: string; index: number });
-
-// Imported for its constants alone, it does nothing.
-if (Object.hasOwn(STAGES, given.stage)) await STAGES[given.stage]?.(given.file, given.index);
+await stages.run(STAGES);

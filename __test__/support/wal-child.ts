@@ -3,13 +3,12 @@
 import { Buffer } from 'node:buffer';
 import process from 'node:process';
 import { setImmediate as tick } from 'node:timers/promises';
-import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { Wal, isTidemarkError } from '../../index.ts';
+import { type Stage, Stages, say } from './stages.ts';
 
 /** How many appends a stage leaves un-awaited. */
 export const APPENDS = 100;
-
-const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 /** Appends without awaiting: `<name> 0` to `<name> 99`. */
 function appendAll(wal: Wal, name: string): Promise<unknown> {
@@ -19,36 +18,12 @@ function appendAll(wal: Wal, name: string): Promise<unknown> {
   return Promise.all(appends);
 }
 
-/** Opens a log and appends without awaiting; nothing here refers to the log after that. */
-async function openAndForget(directory: string): Promise<WeakRef<Wal>> {
-  const wal = await Wal.open(directory);
-  void appendAll(wal, 'append');
-  return new WeakRef(wal);
-}
-
-/** Has worker threads do a stage each; ends when all have ended. */
-async function inWorkers(
-  stage: string,
-  directory: string,
-  count: number,
-  whenItSpeaks?: (worker: Worker) => void,
-): Promise<void> {
-  const workers = Array.from({ length: count }, async (_, index) => {
-    const worker = new Worker(new URL(import.meta.url), {
-      workerData: { stage, directory, index },
-    });
-    worker.on('error', (error) => {
-      say(`worker: ${String(error)}`);
-    });
-    worker.on('message', () => whenItSpeaks?.(worker));
-    await new Promise((resolve) => worker.once('exit', resolve));
-  });
-  await Promise.all(workers);
-}
-
-const terminate = (worker: Worker): void => void worker.terminate();
-
-type Stage = (directory: string, index: number) => Promise<void> | void;
+const stages = new Stages<Wal>(import.meta.url, {
+  open: (directory) => Wal.open(directory),
+  changeAll: appendAll,
+  close: (wal) => wal.close(),
+  name: 'append',
+});
 
 /** What a log's user may do before it ends. */
 const STAGES: Record<string, Stage> = {
@@ -105,32 +80,9 @@ const STAGES: Record<string, Stage> = {
       say(`${error.code} ${String(holder)}`);
     }
   },
-  end: async (directory) => {
-    void appendAll(await Wal.open(directory), 'append');
-  },
-  exit: async (directory) => {
-    void appendAll(await Wal.open(directory), 'append');
-    process.exit(0);
-  },
-  'exit a tick later': async (directory) => {
-    void appendAll(await Wal.open(directory), 'append');
-    await tick();
-    process.exit(0);
-  },
   'exit with a level of an hour': async (directory) => {
     void appendAll(await Wal.open(directory, { sync: 'interval_3600000' }), 'append');
     process.exit(0);
-  },
-  throw: async (directory) => {
-    void appendAll(await Wal.open(directory), 'append');
-    process.nextTick(() => {
-      throw new Error('on purpose');
-    });
-  },
-  'close and end': async (directory) => {
-    const wal = await Wal.open(directory);
-    void appendAll(wal, 'append');
-    void wal.close();
   },
   'tryAppend and appendMany, then exit': async (directory) => {
     const wal = await Wal.open(directory);
@@ -160,15 +112,11 @@ const STAGES: Record<string, Stage> = {
     void appendAll(wal, 'append');
     process.exit(0);
   },
-  'while opening': (directory) => {
-    void Wal.open(directory);
-    process.exit(0);
-  },
   collect: async (directory) => {
     const gc = globalThis.gc;
     if (gc === undefined) throw new Error('needs --expose-gc');
     const logs = await Promise.all(
-      Array.from({ length: 10 }, (_, index) => openAndForget(`${directory}.${index}`)),
+      Array.from({ length: 10 }, (_, index) => stages.openAndForget(`${directory}.${index}`)),
     );
     const left = (): number => logs.filter((log) => log.deref() !== undefined).length;
     for (let round = 0; round < 1000 && left() > 0; round += 1) {
@@ -176,27 +124,6 @@ const STAGES: Record<string, Stage> = {
       gc();
     }
     say(`left: ${left()}`);
-  },
-  'share between workers': async (directory) => {
-    await inWorkers('append all and close', directory, 8);
-  },
-  'append all and close': async (directory, index) => {
-    const wal = await Wal.open(directory);
-    await appendAll(wal, `worker ${index}`);
-    await wal.close();
-  },
-  'worker ends': (directory) => inWorkers('end', directory, 1),
-  'worker exits': (directory) => inWorkers('exit', directory, 1),
-  'worker throws': (directory) => inWorkers('throw', directory, 1),
-  'worker is terminated': (directory) => inWorkers('append and spin', directory, 1, terminate),
-  'append and spin': async (directory) => {
-    void appendAll(await Wal.open(directory), 'append');
-    parentPort?.postMessage('accepted');
-    for (;;) await tick();
-  },
-  'storm of terminations': async (directory) => {
-    for (let round = 0; round < 4; round += 1) await inWorkers('storm', directory, 8, terminate);
-    say('survived');
   },
   storm: async (directory, index) => {
     const wal = await Wal.open(directory);
@@ -213,9 +140,4 @@ const STAGES: Record<string, Stage> = {
   },
 };
 
-const given = isMainThread
-  ? { stage: process.argv[2] ?? '', directory: process.argv[3] ?? '', index: 0 }
-  : (workerData as { stage: string; directory: string; index: number });
-
-// Imported for its constants alone, it does nothing.
-if (Object.hasOwn(STAGES, given.stage)) await STAGES[given.stage]?.(given.directory, given.index);
+await stages.run(STAGES);
