@@ -1,11 +1,9 @@
 // What a put costs and in which order, as the kernel sees it: the steps of
 // docs/format/state-file.md, "Writing", and DESIGN section 6 ("N concurrent puts cost one lock, one
 // merge, one replace"). Needs strace, which .ci/run installs.
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { ended, start } from './support/child.ts';
-import { canTrace } from './support/strace.ts';
+import { traced } from './support/strace.ts';
 import { tempDir } from './support/temp-dir.ts';
 
 /** A system call on one of the store's files. */
@@ -28,40 +26,22 @@ function kind(text: string, directory: string): string | undefined {
   return name === '/state.json.lock' ? 'lock' : 'directory';
 }
 
-/** The calls between the marks, in the order in which they began. */
-function parse(trace: string, directory: string): Call[] {
-  const calls: Call[] = [];
-  let within = false;
-  for (const line of trace.split('\n')) {
-    const text = line.replace(/^\d+\s+/, '');
-    const mark = /mark:(\w+)/.exec(text)?.[1];
-    if (mark !== undefined) within = mark === 'begin';
-    const name = /^(\w+)\(/.exec(text)?.[1];
-    const on = kind(text, directory);
-    // What another thread interrupted goes on in a line of its own, which has no name.
-    if (within && name !== undefined && on !== undefined) calls.push({ name, on, text });
-  }
-  return calls;
-}
-
 /** The calls of some concurrent puts; undefined where there is no strace. */
-async function traced(t: ExecutionContext, puts: number): Promise<Call[] | undefined> {
-  if (!canTrace(t)) return undefined;
+async function puts(t: ExecutionContext, number: number): Promise<Call[] | undefined> {
   const directory = tempDir(t);
-  const output = path.join(tempDir(t), 'trace');
-  const strace = ['strace', '-f', '-y', '-s', '256', '-o', output, '-e', `trace=${CALLS}`] as const;
-  const file = path.join(directory, 'state.json');
-  const child = start(t, 'traced-child.ts', [String(puts), file], { under: strace });
-  const { code, stderr } = await ended(child);
-  t.is(code, 0, stderr);
-  return parse(readFileSync(output, 'utf8'), directory);
+  const args = [String(number), path.join(directory, 'state.json')];
+  const lines = await traced(t, CALLS, 'traced-child.ts', args);
+  return lines?.flatMap((text) => {
+    const on = kind(text, directory);
+    return on === undefined ? [] : [{ name: /^\w+/.exec(text)?.[0] ?? '', on, text }];
+  });
 }
 
 const count = (calls: readonly Call[], name: RegExp, on: string): number =>
   calls.filter((call) => name.test(call.name) && call.on === on).length;
 
 test('64 concurrent puts cost one or two groups, not 64', async (t) => {
-  const calls = await traced(t, 64);
+  const calls = await puts(t, 64);
   if (calls === undefined) return;
   const groups = calls.filter(({ text }) => text.includes('LOCK_EX') && /lock>/.test(text)).length;
   t.true(groups === 1 || groups === 2, `${groups} times LOCK_EX on the lock file`);
@@ -72,7 +52,7 @@ test('64 concurrent puts cost one or two groups, not 64', async (t) => {
 });
 
 test('a lone put locks, writes, syncs, renames, syncs the directory, unlocks', async (t) => {
-  const calls = await traced(t, 1);
+  const calls = await puts(t, 1);
   if (calls === undefined) return;
   const step = ({ name, on, text }: Call): string => {
     if (name === 'flock') return `flock ${on} ${/LOCK_\w+/.exec(text)?.[0] ?? ''}`;
@@ -96,7 +76,7 @@ test('a lone put locks, writes, syncs, renames, syncs the directory, unlocks', a
 });
 
 test('JF-1: nothing but the rename touches the state file; 0600 from the start', async (t) => {
-  const calls = await traced(t, 3);
+  const calls = await puts(t, 3);
   if (calls === undefined) return;
   const writes = calls.filter(({ name, on }) => on === 'state' && /^(pwrite64|write)$/.test(name));
   t.deepEqual(writes, []);
