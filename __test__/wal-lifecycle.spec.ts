@@ -11,7 +11,7 @@ import { type Ended, type Start, ended, start } from './support/child.ts';
 import { picture } from './support/picture.ts';
 import { openIn } from './support/process-state.ts';
 import { rejection, until } from './support/wait.ts';
-import { APPENDS } from './support/wal-child.ts';
+import { APPENDS, CONTENDED_ROUNDS } from './support/wal-child.ts';
 import { appendAll, bytes, listedIn, newLog, openLog, shown, text } from './support/wals.ts';
 
 const child = (t: ExecutionContext, stage: string, directory: string, how?: Start): ChildProcess =>
@@ -114,6 +114,26 @@ test('eight worker threads share one log, and all of their appends are there', a
   t.deepEqual([code, signal, stdout], [0, null, ''], stderr);
   const names = Array.from({ length: 8 }, (_, index) => `worker ${index}`);
   await allThere(t, directory, ...names);
+});
+
+test('C11: two processes of 8 threads each contend for a log, and nothing is lost or twice', async (t) => {
+  const directory = newLog(t);
+  const ends = await Promise.all([run(t, 'contend', directory), run(t, 'contend', directory)]);
+  const lines = ends.flatMap(({ code, stdout, stderr }) => {
+    t.is(code, 0, stderr);
+    return stdout.trim().split('\n');
+  });
+  const acknowledged = lines.filter((line) => line !== 'TIDEMARK_LOCKED');
+  t.true(acknowledged.length < lines.length, "they were in each other's way");
+  t.is(acknowledged.length, 2 * 8 * CONTENDED_ROUNDS);
+  const { wal } = await openLog(t, {}, directory);
+  const found = shown(await listedIn(wal));
+  const expected = acknowledged.flatMap((line) => {
+    const [first = '', last = '', ...name] = line.split(' ');
+    return [`${first}: ${name.join(' ')}a`, `${last}: ${name.join(' ')}b`];
+  });
+  const byLsn = (one: string, other: string): number => parseInt(one) - parseInt(other);
+  t.deepEqual(found, expected.sort(byLsn));
 });
 
 test('terminated worker threads with work pending never abort the process', async (t) => {

@@ -6,6 +6,7 @@ import { setImmediate as tick } from 'node:timers/promises';
 import { parentPort } from 'node:worker_threads';
 import { Wal, isTidemarkError } from '../../index.ts';
 import { type Stage, Stages, say } from './stages.ts';
+import { until } from './wait.ts';
 
 /** How many appends a stage leaves un-awaited. */
 export const APPENDS = 100;
@@ -24,6 +25,24 @@ const stages = new Stages<Wal>(import.meta.url, {
   close: (wal) => wal.close(),
   name: 'append',
 });
+
+/** How often each of the threads that contend for a log opens it. */
+export const CONTENDED_ROUNDS = 6;
+
+/** Opens a log once the other process has closed it. */
+async function openWhenFree(directory: string): Promise<Wal> {
+  let wal: Wal | undefined;
+  await until(async () => {
+    wal = await Wal.open(directory).catch((error: unknown) => {
+      if (!isTidemarkError(error) || error.code !== 'TIDEMARK_LOCKED') throw error;
+      say(error.code);
+      return undefined;
+    });
+    return wal !== undefined;
+  }, 'the log is free');
+  if (wal === undefined) throw new Error('it was free');
+  return wal;
+}
 
 /** What a log's user may do before it ends. */
 const STAGES: Record<string, Stage> = {
@@ -111,6 +130,18 @@ const STAGES: Record<string, Stage> = {
     await tick();
     void appendAll(wal, 'append');
     process.exit(0);
+  },
+  contend: (directory) => stages.inWorkers('contend in a thread', directory, 8),
+  'contend in a thread': async (directory, index) => {
+    for (let round = 0; round < CONTENDED_ROUNDS; round += 1) {
+      const wal = await openWhenFree(directory);
+      const name = `${process.pid} ${index} ${round}`;
+      const { first, last } = await wal.appendMany(
+        ['a', 'b'].map((end) => Buffer.from(name + end)),
+      );
+      say(`${first} ${last} ${name}`);
+      await wal.close();
+    }
   },
   collect: async (directory) => {
     const gc = globalThis.gc;
