@@ -26,6 +26,8 @@ const IOS = ['pwrite', 'mmap'] as const;
 const [CHANGES, BURST, LOOK_EACH] = [600, 8, 200];
 /** Kills of one log, torn copies of what each leaves, and when it comes. */
 const [KILLS, TORN, DONE_MAX] = [2, 4, 40];
+/** How often Python looks at a log that is written to meanwhile. */
+const LOOKS = 10;
 const [SECTOR, BLOCK] = [512, 4096];
 
 /** What a log must hold, as the reader says it. */
@@ -197,6 +199,33 @@ async function agree(
   return pictures;
 }
 
+/** A process that works with a log until it is killed, and what it has said. */
+function working(
+  t: ExecutionContext,
+  directory: string,
+  options: WalOptions,
+  random: Random,
+): { readonly lines: () => string[]; readonly kill: () => Promise<void> } {
+  const args = [directory, JSON.stringify(options), String(random.below(2 ** 31))];
+  const child = start(t, 'wal-work-child.ts', args);
+  let [output, errors] = ['', ''];
+  child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr?.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  const exited = once(child, 'close');
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    const [, signal] = (await exited) as [number | null, string | null];
+    t.is(signal, 'SIGKILL', errors);
+  };
+  return { lines: () => output.split('\n').slice(0, -1), kill };
+}
+
+/** The states that lines name: those that were acknowledged, and those that were to come. */
+const statesOf = (lines: readonly string[]): string[] =>
+  lines.flatMap((line) => line.replace(/^\w+ /, '').split(','));
+
+const isDone = (line: string): boolean => line.startsWith('done ');
+
 /** Works with a log in a process that is killed in the middle; what it may hold. */
 async function killed(
   t: ExecutionContext,
@@ -204,23 +233,32 @@ async function killed(
   options: WalOptions,
   random: Random,
 ): Promise<string[]> {
-  const args = [directory, JSON.stringify(options), String(random.below(2 ** 31))];
-  const child = start(t, 'wal-work-child.ts', args);
-  let output = '';
-  child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const { lines, kill } = working(t, directory, options, random);
   const wanted = 1 + random.below(DONE_MAX);
-  const exited = once(child, 'close');
-  await until(
-    () => output.split('\ndone ').length > wanted || child.exitCode !== null,
-    'the child has worked',
-  );
-  child.kill('SIGKILL');
-  const [, signal] = (await exited) as [number | null, string | null];
-  t.is(signal, 'SIGKILL');
+  await until(() => lines().filter(isDone).length > wanted, 'the child has worked');
+  await kill();
   // The last state that was acknowledged, and those of the calls that were not.
-  const lines = output.split('\n').slice(0, -1);
-  const last = lines.findLastIndex((line) => line.startsWith('done '));
-  return lines.slice(last).flatMap((line) => line.replace(/^\w+ /, '').split(','));
+  return statesOf(lines().slice(lines().findLastIndex(isDone)));
+}
+
+for (const io of IOS) {
+  test(`Python sees beside a busy writer what was durable at some moment: ${io}`, async (t) => {
+    const directory = newLog(t);
+    const { lines, kill } = working(t, directory, { ...SMALL, io }, new Random(seed));
+    await until(() => lines().some(isDone), 'the log is open');
+    const seen: { found: string; after: number }[] = [];
+    for (let look = 0; look < LOOKS; look += 1) {
+      const after = lines().findLastIndex(isDone);
+      seen.push({ found: said((await toldBeside(directory))?.durable), after });
+    }
+    await kill();
+    t.is(await toldBeside(directory), null, 'its words mean nothing without it');
+    for (const { found, after } of seen) {
+      // Not older than what was acknowledged before it looked.
+      t.true(statesOf(lines().slice(after)).includes(found), `${found} SEED=${seed}`);
+    }
+    t.true(new Set(seen.map(({ found }) => found)).size > 1, 'it was busy');
+  });
 }
 
 const torn = new Map<string, number>();
