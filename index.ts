@@ -37,6 +37,7 @@ export type {
   WalSync,
   WalVisibility,
 } from './src/wal-options.ts';
+export type { WalLoop } from './src/wal-iterator.ts';
 export type { Entry } from './src/wal-records.ts';
 export { writeFileAtomic } from './src/write-file-atomic.ts';
 export type { WriteFileAtomicOptions } from './src/write-file-atomic.ts';

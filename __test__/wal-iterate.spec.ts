@@ -2,7 +2,7 @@
 // iterators with _CLOSED", "a follower beyond the cut rejects with _CONFLICT").
 import { Buffer } from 'node:buffer';
 import test, { type ExecutionContext } from 'ava';
-import type { Entry, Wal, WalIterateOptions } from '../index.ts';
+import { type Entry, Wal, type WalIterateOptions, type WalLoop } from '../index.ts';
 import { isSettled, rejection, turns } from './support/wait.ts';
 import {
   SMALL,
@@ -10,6 +10,7 @@ import {
   bytes,
   fillSegments,
   listedIn,
+  newLog,
   openLog,
   shown,
   text,
@@ -113,7 +114,7 @@ test('a follower may begin beyond the end, and waits for that LSN', async (t) =>
   t.false(await isSettled(next));
   await wal.append(bytes('c'));
   t.deepEqual(await next, ['3: c']);
-  await loop.return?.();
+  await loop.return();
 });
 
 test('a durable follower waits for the sync, one that asks for written does not', async (t) => {
@@ -144,6 +145,46 @@ test('return() ends a loop that waits, and the call that waits with it', async (
   t.deepEqual(await next, DONE);
   await wal.append(bytes('c'));
   t.deepEqual(await loop.next(), DONE);
+});
+
+test('await using ends a loop and closes a log, also where their block throws', async (t) => {
+  const directory = newLog(t);
+  const mine = new Error('mine');
+  const loops: WalLoop[] = [];
+  const waiting: Promise<unknown>[] = [];
+  const work = async (): Promise<void> => {
+    await using wal = await Wal.open(directory);
+    await using loop = wal.iterate({ from: 2, follow: true });
+    loops.push(loop);
+    waiting.push(loop.next());
+    void wal.append(bytes('accepted'));
+    throw mine;
+  };
+  t.is(await rejection(work()), mine);
+  t.deepEqual(await Promise.all(waiting), [DONE], 'ended by the loop, not by the log');
+  t.deepEqual(await Promise.all(loops.map((loop) => loop.next())), [DONE]);
+  const { wal: again } = await openLog(t, {}, directory);
+  t.true(again.recovery.wasClosed);
+  t.deepEqual(shown(await listedIn(again)), ['1: accepted']);
+});
+
+test('an error in the body of a loop ends it, and so does throwing out of a generator', async (t) => {
+  const { wal } = await openLog(t);
+  await appendAll(wal, 'a', 'b', 'c');
+  const mine = new Error('mine');
+  const loop = wal.iterate({ maxBytes: 1, follow: true });
+  const read = async (): Promise<void> => {
+    for await (const entries of loop) if (entries.length > 0) throw mine;
+  };
+  t.is(await rejection(read()), mine);
+  t.deepEqual(await loop.next(), DONE);
+  const inner = wal.iterate({ maxBytes: 1, follow: true });
+  const outer = (async function* (): AsyncGenerator<Entry[], void> {
+    yield* inner;
+  })();
+  t.deepEqual(await step(outer as AsyncIterator<Entry[], undefined>), ['1: a']);
+  await t.throwsAsync(outer.throw(mine));
+  t.deepEqual(await inner.next(), DONE);
 });
 
 test('calls of next() that overlap are answered in their order', async (t) => {
@@ -203,7 +244,7 @@ test('a loop ends with its own handle, not with another one', async (t) => {
   t.like(await first, CLOSED);
   await other.append(bytes('a'));
   t.deepEqual(await second, ['1: a']);
-  await others.return?.();
+  await others.return();
 });
 
 test('F-2: a follower that has read what is truncated rejects with _CONFLICT', async (t) => {

@@ -13,6 +13,13 @@ export interface Following {
   readonly signal: AbortSignal | undefined;
 }
 
+/** Entries of a log in arrays, one after another, until it is left or disposed of. */
+export interface WalLoop extends AsyncIterableIterator<Entry[], undefined>, AsyncDisposable {
+  /** Ends it; a call of `next()` that waits is answered as the end. */
+  return(): Promise<IteratorResult<Entry[], undefined>>;
+  [Symbol.asyncIterator](): WalLoop;
+}
+
 type Result = IteratorResult<Entry[], undefined>;
 
 const DONE: Result = { done: true, value: undefined };
@@ -21,7 +28,7 @@ const DONE: Result = { done: true, value: undefined };
  * Entries in arrays, one after another. `return()` ends it even while `next()` waits, which a
  * generator could not.
  */
-export class WalIterator implements AsyncIterableIterator<Entry[], undefined> {
+export class WalIterator implements WalLoop {
   readonly #asked: Following;
   #place: ExternalObject<FollowerHandle> | undefined;
   /** The call that the next one waits for: a place answers one at a time. */

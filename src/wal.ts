@@ -7,7 +7,7 @@ import { type Settlement, payloadOf } from './hub.ts';
 import { native } from './native.ts';
 import { type OpenWal, openWal } from './open-wal.ts';
 import * as validate from './validate.ts';
-import { WalIterator } from './wal-iterator.ts';
+import { WalIterator, type WalLoop } from './wal-iterator.ts';
 import {
   type WalAppendManyOptions,
   type WalAppendOptions,
@@ -254,7 +254,7 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
   /**
    * Entries from an LSN on, in order, in arrays of at least one. It ends at the end of the log;
    * with `follow` it waits there for more, and keeps the process alive while it does. Leaving the
-   * loop ends it.
+   * loop ends it; so does `return()`, while it waits too.
    *
    * The loop rejects with the signal's reason after an abort, and with a TidemarkError code
    * TIDEMARK_CLOSED when the log is closed, TIDEMARK_CONFLICT when what it had read was truncated,
@@ -263,7 +263,7 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
    *
    * @throws TypeError or RangeError code TIDEMARK_INVALID_ARGUMENT.
    */
-  iterate(options?: WalIterateOptions): AsyncIterableIterator<Entry[], undefined> {
+  iterate(options?: WalIterateOptions): WalLoop {
     const known = ['from', 'follow', 'maxBytes', 'visibility', 'signal'] as const;
     const given = validate.options<WalIterateOptions>(options, 'the options of iterate', known);
     const from = given.from === undefined ? undefined : validate.lsn(given.from, 'from');

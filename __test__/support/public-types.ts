@@ -131,6 +131,7 @@ expectTypeOf<Wal['read']>().parameter(0).toEqualTypeOf<Lsn>();
 expectTypeOf<Wal['read']>().returns.toEqualTypeOf<Promise<Entry>>();
 expectTypeOf<Wal['readRange']>().returns.toEqualTypeOf<Promise<Entry[]>>();
 expectTypeOf<ReturnType<Wal['iterate']>>().toExtend<AsyncIterable<Entry[]>>();
+expectTypeOf<ReturnType<Wal['iterate']>>().toExtend<AsyncDisposable>();
 expectTypeOf<Wal['truncate']>().parameter(0).toEqualTypeOf<{ readonly after: Lsn }>();
 expectTypeOf<Wal['purge']>().parameter(0).toEqualTypeOf<{ readonly before: Lsn }>();
 expectTypeOf<Wal['hardState']>().toEqualTypeOf<Uint8Array | null>();

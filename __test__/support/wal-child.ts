@@ -52,7 +52,7 @@ const STAGES: Record<string, Stage> = {
     await wal.append(Buffer.from('idle'));
     const loop = wal.iterate({ follow: true });
     await loop.next();
-    await loop.return?.();
+    await loop.return();
   },
   'idle log of an hour': async (directory) => {
     const wal = await Wal.open(directory, { sync: 'interval_3600000' });
