@@ -105,7 +105,7 @@ function drawn(random: Random): number {
   return at + random.below(16);
 }
 
-test(`one bit turned over in a closed log is refused, or costs nothing (SG-9): ${FLIPS}`, async (t) => {
+test(`a bit turned over in a closed log is refused, or costs nothing: ${FLIPS}`, async (t) => {
   const random = new Random(seed);
   const directory = tempDir(t);
   const sound = expected('example');

@@ -168,7 +168,7 @@ test('await using ends a loop and closes a log, also where their block throws', 
   t.deepEqual(shown(await listedIn(again)), ['1: accepted']);
 });
 
-test('an error in the body of a loop ends it, and so does throwing out of a generator', async (t) => {
+test('an error in its body ends a loop, and so does one thrown into a generator', async (t) => {
   const { wal } = await openLog(t);
   await appendAll(wal, 'a', 'b', 'c');
   const mine = new Error('mine');

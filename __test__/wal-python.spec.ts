@@ -128,7 +128,7 @@ async function readsClosed(
 
 for (const io of IOS) {
   for (const sync of ['immediate', 'immediate_async', 'interval_3600000'] as const) {
-    test(`Python reads a log beside its writer, and once it is closed: ${io}, ${sync}`, async (t) => {
+    test(`Python reads a log beside its writer, and then closed: ${io}, ${sync}`, async (t) => {
       const options = { ...SMALL, io, sync };
       const { work, directory, numbers } = await worked(t, options, 11_000, CHANGES);
       const [picture] = await readsClosed(t, [directory], options, [digestOf(work.held)]);
@@ -265,7 +265,7 @@ const torn = new Map<string, number>();
 
 for (const io of IOS) {
   for (const sync of ['immediate', 'immediate_async', 'interval_3600000'] as const) {
-    test(`Python and the addon agree on what SIGKILL leaves, whole and torn: ${io}, ${sync}`, async (t) => {
+    test(`Python and the addon agree on what SIGKILL leaves: ${io}, ${sync}`, async (t) => {
       const [random, options] = [new Random(seed), { ...SMALL, io, sync }];
       const directory = newLog(t);
       for (let round = 0; round < KILLS; round += 1) {
@@ -273,7 +273,7 @@ for (const io of IOS) {
         const [left] = await told([directory]);
         t.true(
           states.includes(left?.error ?? said(left?.recovered)),
-          `what was acknowledged is there: ${said(left?.recovered)} of ${states.join()} SEED=${seed}`,
+          `${said(left?.recovered)} is one of ${states.join()} SEED=${seed}`,
         );
         const copies = tempDir(t);
         const names = Array.from({ length: TORN }, (_, index) => path.join(copies, String(index)));

@@ -1,5 +1,5 @@
-// What the processes and worker threads have in common that use a store of some kind up to a certain
-// stage of their work. The first argument names the stage, the second the store's place.
+// What the processes and worker threads have in common that use a store of some kind up to a
+// certain stage of their work. The first argument names the stage, the second the store's place.
 import process from 'node:process';
 import { setImmediate as tick } from 'node:timers/promises';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';

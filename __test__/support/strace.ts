@@ -46,7 +46,7 @@ function between(trace: string): string[] {
     const mark = MARK.exec(text)?.[1];
     if (mark !== undefined) within = mark === 'begin';
     // What another thread interrupted goes on in a line of its own, which has no name.
-    else if (within && /^\w+\(/.test(text)) lines.push(text);
+    else if (within && text.search(/^\w+\(/) === 0) lines.push(text);
   }
   return lines;
 }

@@ -1,5 +1,5 @@
-// A log under strace, which is appended to and purged over some segments. Writes marks to descriptor
-// 2, so that they are in the trace.
+// A log under strace, which is appended to and purged over some segments. Writes marks to
+// descriptor 2, so that they are in the trace.
 import { Buffer } from 'node:buffer';
 import { readdirSync, writeSync } from 'node:fs';
 import process from 'node:process';
@@ -13,7 +13,7 @@ const named = (what: RegExp): number =>
 
 const wal = await Wal.open(directory, { segmentBytes: 64 * 1024 });
 
-/** Appends until the log has rolled once more, purges all but the last, and lets that come about. */
+/** Appends until the log has rolled once more, purges the rest, and waits for the spare. */
 async function roll(): Promise<void> {
   const rolls = wal.metrics()['rolls'];
   while (wal.metrics()['rolls'] === rolls) await wal.append(Buffer.alloc(3000, 1));

@@ -1,6 +1,6 @@
-// A process that works with a log until it is killed: it says what the log may hold before each part
-// of its work, and that it was acknowledged after it. Arguments: the log's directory, its options in
-// JSON, a seed.
+// A process that works with a log until it is killed: it says what the log may hold before each
+// part of its work, and that it was acknowledged after it. Arguments: the log's directory, its
+// options in JSON, a seed.
 import { writeSync } from 'node:fs';
 import process from 'node:process';
 import { Wal, type WalOptions } from '../../index.ts';
