@@ -2,9 +2,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import type { Order, Report } from '../examples/lib/raft-messages.ts';
 import { ended, start } from './support/child.ts';
 import { compiled, root } from './support/compiled.ts';
 import { tempDir } from './support/temp-dir.ts';
+import { until } from './support/wait.ts';
 
 /** Runs an example to its end: the lines that it printed, and the rows of its table. */
 async function ran(
@@ -27,6 +29,37 @@ test.serial('three Raft nodes keep votes and committed entries over SIGKILL', as
   t.true((rows.get('kills survived') ?? 0) >= 4);
   const atLeastOne = ['snapshots installed', 'logs cut', 'second votes refused', 'elections'];
   for (const what of atLeastOne) t.true((rows.get(what) ?? 0) > 0, what);
+});
+
+/** Rounds in which a leader loses its place, and what it has to do just then. */
+const [ROUNDS, PROPOSALS] = [3, 60];
+
+test.serial('a Raft node that loses its place does not lead the term that took it', async (t) => {
+  const script = compiled('examples/lib/raft-node.ts');
+  const child = start(t, '', ['amber', tempDir(t), 'birch', 'cedar'], { script, ipc: true });
+  const [led, voted]: [bigint[], bigint[]] = [[], []];
+  const send = (order: Order): void => void child.send(order);
+  child.on('message', (report: Report) => {
+    if (report.kind !== 'message') return;
+    const { kind, term } = report.message;
+    if (kind === 'append') led.push(term);
+    if (kind === 'vote') voted.push(term);
+    const message = { kind: 'vote', term, granted: true } as const;
+    if (kind === 'candidate') send({ kind: 'message', from: 'birch', message });
+  });
+  for (let term = 10n; term <= 10n * BigInt(ROUNDS); term += 10n) {
+    await until(() => led.some((led) => led > term - 10n), 'it leads');
+    // Its heartbeat comes while it has so much to do, and waits for its turn behind the loss.
+    for (let index = 0; index < PROPOSALS; index += 1) {
+      send({ kind: 'propose', commands: [`command ${index}`] });
+    }
+    const message = { kind: 'candidate', term, last: { index: 2n ** 40n, term } } as const;
+    send({ kind: 'message', from: 'cedar', message });
+    await until(() => voted.includes(term), 'it votes for another');
+    send({ kind: 'message', from: 'cedar', message });
+    await until(() => voted.filter((voted) => voted === term).length > 1, 'it votes once more');
+    t.false(led.includes(term), `it leads term ${term}, for which it voted for another`);
+  }
 });
 
 test.serial('a job that was accepted is run at least once, whoever is killed', async (t) => {

@@ -108,6 +108,7 @@ class Node {
   }
 
   async #stand(): Promise<void> {
+    if (this.#role === 'leader') return;
     const term = this.#storage.hardState.term + 1n;
     this.#role = 'candidate';
     this.#votes = new Set([this.#name]);
@@ -144,6 +145,8 @@ class Node {
   }
 
   async #replicate(): Promise<void> {
+    // It may have lost its place while this waited for its turn, and must not lead the new term.
+    if (this.#role !== 'leader') return;
     for (const peer of this.#peers) await this.#replicateTo(peer);
   }
 
