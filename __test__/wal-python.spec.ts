@@ -3,7 +3,7 @@
 // closed, beside a living writer, after SIGKILL, and behind a torn tail.
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Wal, type WalOptions, isTidemarkError } from '../index.ts';
@@ -206,10 +206,10 @@ function working(
   options: WalOptions,
   random: Random,
 ): { readonly lines: () => string[]; readonly kill: () => Promise<void> } {
-  const args = [directory, JSON.stringify(options), String(random.below(2 ** 31))];
+  const file = path.join(tempDir(t), 'said');
+  const args = [directory, JSON.stringify(options), String(random.below(2 ** 31)), file];
   const child = start(t, 'wal-work-child.ts', args);
-  let [output, errors] = ['', ''];
-  child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  let errors = '';
   child.stderr?.on('data', (chunk: Buffer) => (errors += chunk.toString()));
   const exited = once(child, 'close');
   const kill = async (): Promise<void> => {
@@ -217,7 +217,9 @@ function working(
     const [, signal] = (await exited) as [number | null, string | null];
     t.is(signal, 'SIGKILL', errors);
   };
-  return { lines: () => output.split('\n').slice(0, -1), kill };
+  const lines = (): string[] =>
+    existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
+  return { lines, kill };
 }
 
 /** The states that lines name: those that were acknowledged, and those that were to come. */

@@ -1,18 +1,19 @@
 // A process that works with a log until it is killed: it says what the log may hold before each
 // part of its work, and that it was acknowledged after it. Arguments: the log's directory, its
-// options in JSON, a seed.
-import { writeSync } from 'node:fs';
+// options in JSON, a seed, and the file in which it says so.
+import { openSync, writeSync } from 'node:fs';
 import process from 'node:process';
 import { Wal, type WalOptions } from '../../index.ts';
 import { Random } from './random.ts';
 import { Work, digestOf, heldBy } from './wal-work.ts';
 
-const [directory = '', options = '{}', seed = '0'] = process.argv.slice(2);
+const [directory = '', options = '{}', seed = '0', file = ''] = process.argv.slice(2);
 /** Changes that are handed over at once. */
 const BURST_MAX = 8;
 
-// Not through process.stdout, which keeps lines back while whoever reads them is busy.
-const say = (line: string): void => void writeSync(1, `${line}\n`);
+// A pipe would keep lines back while whoever reads them is busy.
+const output = openSync(file, 'w');
+const say = (line: string): void => void writeSync(output, `${line}\n`);
 
 const random = new Random(Number(seed));
 const work = new Work(random, { recordBytesMax: 11_000, entriesMax: 200 });
