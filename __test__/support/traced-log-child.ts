@@ -6,7 +6,7 @@ import process from 'node:process';
 import { Wal } from '../../index.ts';
 import { until } from './wait.ts';
 
-const [, , directory = '', before = '0', within = '0'] = process.argv;
+const [, , directory = '', before = '0', within = '0', lone = '0'] = process.argv;
 const mark = (text: string): void => void writeSync(2, `mark:${text}\n`);
 const named = (what: RegExp): number =>
   readdirSync(directory).filter((name) => what.test(name)).length;
@@ -26,6 +26,6 @@ mark('begin');
 for (let count = 0; count < Number(within); count += 1) await roll();
 mark('end');
 mark('begin');
-for (let count = 0; count < 5; count += 1) await wal.append(Buffer.alloc(100, 1));
+for (let count = 0; count < Number(lone); count += 1) await wal.append(Buffer.alloc(100, 1));
 mark('end');
 await wal.close();
