@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tidemark_storage::{Access, File, FileKind, LockMode, Map, OsError, Result, Site, Stat};
+use tidemark_storage::{Access, File, FileKind, LockMode, Map, OsError, Pages, Result, Site, Stat};
 
 use crate::call::{At, Injected, leave, pause};
 use crate::content::checked;
@@ -83,7 +83,7 @@ impl File for SimFile {
         })
     }
 
-    fn allocate(&self, site: Site, offset: u64, size_bytes: u64) -> Result<()> {
+    fn allocate(&self, site: Site, offset: u64, size_bytes: u64, _pages: Pages) -> Result<()> {
         self.world.call(&self.at(site, "allocate", "fallocate"), |turn| {
             let node = turn.writable(self.handle, EBADF)?;
             turn.disk.allocate(node, offset, size_bytes)
@@ -91,7 +91,7 @@ impl File for SimFile {
     }
 
     fn reserve(&self, site: Site, offset: u64, size_bytes: u64) -> Result<()> {
-        self.allocate(site, offset, size_bytes)
+        self.allocate(site, offset, size_bytes, Pages::Together)
     }
 
     fn sync_data(&self, site: Site) -> Result<()> {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_sim::{Disk, World};
-use tidemark_storage::{File, LockMode, Map, Open, OsError, RealStorage, Result, Site, Storage};
+use tidemark_storage::{
+    File, LockMode, Map, Open, OsError, Pages, RealStorage, Result, Site, Storage,
+};
 
 const HERE: Site = Site::Test;
 const PAGE: usize = 4096;
@@ -88,7 +90,7 @@ type Way = fn(&dyn File, u64, u64) -> tidemark_storage::Result<()>;
 
 /// Both of them.
 const WAYS: [Way; 2] = [
-    |file, offset, size| file.allocate(HERE, offset, size),
+    |file, offset, size| file.allocate(HERE, offset, size, Pages::Together),
     |file, offset, size| file.reserve(HERE, offset, size),
 ];
 

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tidemark_sim::{Disk, World};
-use tidemark_storage::{File, FileKind, LockMode, Open, RealStorage, Result, Site, Stat, Storage};
+use tidemark_storage::{
+    File, FileKind, LockMode, Open, Pages, RealStorage, Result, Site, Stat, Storage,
+};
 
 const SITE: Site = Site::Test;
 const SEQUENCE_COUNT: u64 = 150;
@@ -212,7 +214,9 @@ impl Machine {
                 Ok(file.write_at(SITE, &vec![byte; size], offset)?.to_string())
             }
             Operation::SetLen(_, size) => told(file.set_len(SITE, size)),
-            Operation::Allocate(_, offset, size) => told(file.allocate(SITE, offset, size)),
+            Operation::Allocate(_, offset, size) => {
+                told(file.allocate(SITE, offset, size, Pages::Together))
+            }
             Operation::SetMode(_, mode) => told(file.set_mode(SITE, mode)),
             Operation::Sync(_, true) => told(file.sync_all(SITE)),
             Operation::Sync(..) => told(file.sync_data(SITE)),

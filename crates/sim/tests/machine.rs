@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidemark_sim::{Disk, Fault, FaultKind, World};
 use tidemark_storage::{
-    FileKind, FileSystem, FileSystemClass, LockMode, Open, OsError, Result, Site,
+    FileKind, FileSystem, FileSystemClass, LockMode, Open, OsError, Pages, Result, Site,
 };
 
 const SITE: Site = Site::Test;
@@ -138,7 +138,7 @@ fn a_full_disk_takes_what_fits_and_works_again_with_room() {
     world.with_disk(|disk| disk.set_capacity(disk.used() + 1024));
     assert_eq!(file.write_at(SITE, &[1; 4096], 0).unwrap(), 1024);
     assert_eq!(errno(file.write_at(SITE, &[1; 4096], 1024)), OsError::ENOSPC);
-    assert_eq!(errno(file.allocate(SITE, 0, 4096)), OsError::ENOSPC);
+    assert_eq!(errno(file.allocate(SITE, 0, 4096, Pages::Together)), OsError::ENOSPC);
     assert_eq!(file.write_at(SITE, &[2; 512], 0).unwrap(), 512, "no more room is needed for it");
     let full = storage.open(SITE, path("/data/b"), Open::new_file(0o600));
     assert_eq!(errno(full), OsError::ENOSPC);

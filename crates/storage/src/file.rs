@@ -58,6 +58,16 @@ pub enum LockMode {
     Exclusive,
 }
 
+/// How the page cache keeps what a file is filled with: as one call wrote it, for as long as it is
+/// there. A piece that is stored into through a map is written back as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pages {
+    /// Many at once: later writes of many pages take half the time.
+    Together,
+    /// One by one: a store through a map is written back with its own page.
+    Single,
+}
+
 /// One open file. Dropping it, and its maps, closes it and frees its lock (S5).
 ///
 /// `read_at` and `write_at` may do less than they were asked for, as the system calls may; the
@@ -84,13 +94,13 @@ pub trait File: Debug + Send + Sync {
     /// Makes the file reach to the end of a range, with blocks that exist and are written with
     /// zeros, so that a later write there neither allocates nor needs a journal commit. What the
     /// file holds already stays as it is, holes included: the zeros begin at its end. Not durable
-    /// until synced. Nobody else may grow the file meanwhile.
+    /// until synced. Nobody else may grow the file meanwhile. `pages` is how the cache keeps them.
     ///
     /// # Errors
     /// `ENOSPC` or `EDQUOT` where the blocks cannot be had, `EBADF` for a file that was opened to
     /// be read, `ESPIPE` for what is no regular file, `EINVAL` or `EFBIG` for an end that no file
     /// can have. The file is then as long as it was.
-    fn allocate(&self, site: Site, offset: u64, size_bytes: u64) -> Result<()>;
+    fn allocate(&self, site: Site, offset: u64, size_bytes: u64, pages: Pages) -> Result<()>;
 
     /// As [`File::allocate`], but the blocks need only exist and read as zeros: quicker to have,
     /// while the first write into each needs a journal commit.

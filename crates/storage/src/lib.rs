@@ -33,7 +33,7 @@ mod stat;
 mod storage;
 
 pub use error::{OsError, Result};
-pub use file::{Access, Create, File, LockMode, Open};
+pub use file::{Access, Create, File, LockMode, Open, Pages};
 pub use file_system::{FileSystem, FileSystemClass};
 pub use interrupt::Interrupt;
 pub use map::Map;

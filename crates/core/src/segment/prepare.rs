@@ -14,8 +14,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tidemark_storage::{File, FileKind, LockMode, Open, Site};
+use tidemark_storage::{File, FileKind, LockMode, Open, Pages, Site};
 
+use super::Io;
 use super::file::Segment;
 use super::format::BLOCK;
 use super::header::Header;
@@ -70,6 +71,10 @@ impl Blank {
 /// than they are made writes many of them at once.
 fn fill(log: &Log, file: &dyn File, size_bytes: u64) -> Result<()> {
     let failed = |os| Error::os("make room for a segment in", log.directory(), os);
+    let pages = match log.place().options.io {
+        Io::Positional => Pages::Together,
+        Io::Mapped => Pages::Single,
+    };
     let mut done = 0;
     while done < size_bytes {
         log.check_preparing()?;
@@ -77,7 +82,7 @@ fn fill(log: &Log, file: &dyn File, size_bytes: u64) -> Result<()> {
             return file.reserve(Site::PrepareFill, 0, size_bytes).map_err(failed);
         }
         let piece = FILL_PIECE_BYTES.min(size_bytes - done);
-        file.allocate(Site::PrepareFill, done, piece).map_err(failed)?;
+        file.allocate(Site::PrepareFill, done, piece, pages).map_err(failed)?;
         done += piece;
         if done.is_multiple_of(FILL_SYNC_BYTES) && done < size_bytes {
             file.sync_data(Site::PrepareSync).map_err(failed)?;

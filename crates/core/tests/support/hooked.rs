@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidemark_core::{LockMode, RealStorage, Storage};
-use tidemark_storage::{File, FileSystem, Interrupt, Map, Open, OsError, Result, Site, Stat};
+use tidemark_storage::{
+    File, FileSystem, Interrupt, Map, Open, OsError, Pages, Result, Site, Stat,
+};
 
 /// Who watches the calls of a storage.
 pub(crate) trait Watch: Send + Sync {
@@ -168,8 +170,8 @@ impl File for HookedFile {
         self.hooked.ask(site).and_then(|()| self.file.set_len(site, size_bytes))
     }
 
-    fn allocate(&self, site: Site, offset: u64, size_bytes: u64) -> Result<()> {
-        self.hooked.ask(site).and_then(|()| self.file.allocate(site, offset, size_bytes))
+    fn allocate(&self, site: Site, offset: u64, size_bytes: u64, pages: Pages) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.file.allocate(site, offset, size_bytes, pages))
     }
 
     fn reserve(&self, site: Site, offset: u64, size_bytes: u64) -> Result<()> {

@@ -12,20 +12,19 @@ use rustix::io::{self, Errno, retry_on_intr};
 
 use super::at;
 use super::file::{stat_from, writes};
-use crate::{FileKind, OsError, Result};
+use crate::{FileKind, OsError, Pages, Result};
 
 /// `FALLOC_FL_WRITE_ZEROES`, which `rustix` has no name for yet.
 const WRITE_ZEROES: FallocateFlags = FallocateFlags::from_bits_retain(0x80);
-/// Zeros are written page by page. The cache keeps what one call wrote in as few pieces as it can,
-/// and a piece that is stored into through a map is written back as a whole: after one call of
-/// 1 MiB, each append to a mapped segment would write 1 MiB.
-const PIECE_SIZE: usize = 4096;
+/// Large enough that system calls do not count, small enough to stay in the cache.
+const PIECE_SIZE: usize = 1 << 20;
+const PAGE_SIZE: usize = 4096;
 
 /// What is asked of blocks that nobody wrote to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blocks {
     /// They exist, and zeros are written.
-    Written,
+    Written(Pages),
     /// They exist.
     Reserved,
 }
@@ -47,10 +46,10 @@ pub(super) fn allocate(file: &OwnedFd, offset: u64, size_bytes: u64, blocks: Blo
         return Ok(());
     }
     let made = match blocks {
-        Blocks::Written => write(file, held, end),
+        Blocks::Written(pages) => write(file, held, end, pages),
         Blocks::Reserved => match reserve(file, held, end) {
             // Only a block that is written is certain to exist here.
-            Ok(false) => write_zeros(file, held, end),
+            Ok(false) => write_zeros(file, held, end, PIECE_SIZE),
             made => made.map(drop),
         },
     };
@@ -62,12 +61,16 @@ pub(super) fn allocate(file: &OwnedFd, offset: u64, size_bytes: u64, blocks: Blo
 }
 
 /// Has zeros written to `start..end`, by the device where it can.
-fn write(file: &OwnedFd, start: u64, end: u64) -> Result<()> {
+fn write(file: &OwnedFd, start: u64, end: u64, pages: Pages) -> Result<()> {
+    let piece_size = match pages {
+        Pages::Together => PIECE_SIZE,
+        Pages::Single => PAGE_SIZE,
+    };
     match retry_on_intr(|| fs::fallocate(file, WRITE_ZEROES, start, end - start)) {
         Ok(()) => Ok(()),
         // This kernel, file system or device cannot, or cannot in this place.
         Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
-            reserve(file, start, end).and_then(|_| write_zeros(file, start, end))
+            reserve(file, start, end).and_then(|_| write_zeros(file, start, end, piece_size))
         }
         Err(errno) => Err(at("fallocate")(errno)),
     }
@@ -83,9 +86,9 @@ fn reserve(file: &OwnedFd, start: u64, end: u64) -> Result<bool> {
     }
 }
 
-/// Writes zeros to `start..end`.
-fn write_zeros(file: &OwnedFd, start: u64, end: u64) -> Result<()> {
-    let left = |from: u64| usize::try_from(end - from).unwrap_or(usize::MAX).min(PIECE_SIZE);
+/// Writes zeros to `start..end`, so many with a call.
+fn write_zeros(file: &OwnedFd, start: u64, end: u64, piece_size: usize) -> Result<()> {
+    let left = |from: u64| usize::try_from(end - from).unwrap_or(usize::MAX).min(piece_size);
     let zeros = vec![0; left(start)];
     let mut done = start;
     while done < end {

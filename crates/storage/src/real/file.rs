@@ -9,7 +9,7 @@ use rustix::io::{self, Errno, retry_on_intr};
 use super::allocate::{Blocks, allocate};
 use super::map::RealMap;
 use super::{at, mount};
-use crate::{File, FileId, FileKind, LockMode, Map, Result, Site, Stat, Timestamp};
+use crate::{File, FileId, FileKind, LockMode, Map, Pages, Result, Site, Stat, Timestamp};
 
 /// An owned descriptor; closing it (dropping this and its maps) frees its lock.
 #[derive(Debug)]
@@ -36,8 +36,8 @@ impl File for RealFile {
         retry_on_intr(|| fs::ftruncate(&self.descriptor, size_bytes)).map_err(at("ftruncate"))
     }
 
-    fn allocate(&self, _site: Site, offset: u64, size_bytes: u64) -> Result<()> {
-        allocate(&self.descriptor, offset, size_bytes, Blocks::Written)
+    fn allocate(&self, _site: Site, offset: u64, size_bytes: u64, pages: Pages) -> Result<()> {
+        allocate(&self.descriptor, offset, size_bytes, Blocks::Written(pages))
     }
 
     fn reserve(&self, _site: Site, offset: u64, size_bytes: u64) -> Result<()> {

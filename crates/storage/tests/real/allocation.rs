@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
-use tidemark_storage::{Map, Open, OsError, RealStorage, Storage};
+use tidemark_storage::{Map, Open, OsError, Pages, RealStorage, Storage};
 
 use super::support::{HERE, Scratch, fifo, open};
 
@@ -16,9 +16,13 @@ const MIB: u64 = 1 << 20;
 /// "Blocks that exist and are written": `filefrag` shows no extent that is unwritten.
 #[test]
 fn allocated_blocks_exist_and_are_written() {
+    [Pages::Together, Pages::Single].into_iter().for_each(blocks_exist_and_are_written);
+}
+
+fn blocks_exist_and_are_written(pages: Pages) {
     let scratch = Scratch::new();
     let file = scratch.file("file", b"head");
-    file.allocate(HERE, 0, 3 * MIB + 100).unwrap();
+    file.allocate(HERE, 0, 3 * MIB + 100, pages).unwrap();
     file.sync_all(HERE).unwrap();
     let stat = fs::metadata(scratch.path("file")).unwrap();
     assert_eq!(stat.size(), 3 * MIB + 100);
@@ -79,9 +83,9 @@ fn a_full_disk_refuses_and_leaves_the_file_as_it_was() {
         let before = room(place);
         let file = open(&place.join("file"), Open::new_file(0o600)).unwrap();
         file.write_all(HERE, b"head", 0).unwrap();
-        let refused = file.allocate(HERE, 0, 6 * MIB);
+        let refused = file.allocate(HERE, 0, 6 * MIB, Pages::Together);
         let size = file.stat(HERE).unwrap().size_bytes;
-        (refused, size, before - room(place), file.allocate(HERE, 0, 3 * MIB))
+        (refused, size, before - room(place), file.allocate(HERE, 0, 3 * MIB, Pages::Together))
     });
     let Some((refused, size, taken, then)) = answers else { return };
     assert_eq!(refused.unwrap_err().errno, OsError::ENOSPC);
@@ -96,7 +100,7 @@ fn a_hole_that_cannot_be_filled_is_an_error_and_allocated_blocks_are_there() {
     let scratch = Scratch::new();
     let answers = on_a_small_disk(&scratch, |place| {
         let file = open(&place.join("allocated"), Open::new_file(0o600)).unwrap();
-        file.allocate(HERE, 0, MIB).unwrap();
+        file.allocate(HERE, 0, MIB, Pages::Together).unwrap();
         let dense = file.map(HERE, 1 << 20).unwrap();
         let hole = open(&place.join("sparse"), Open::new_file(0o600)).unwrap();
         hole.set_len(HERE, 8 * MIB).unwrap();
@@ -117,7 +121,7 @@ fn what_is_no_regular_file_is_not_allocated() {
     let scratch = Scratch::new();
     fifo(&scratch.path("fifo"));
     let pipe = open(&scratch.path("fifo"), Open::READ_WRITE).unwrap();
-    assert_eq!(pipe.allocate(HERE, 0, 1).unwrap_err().errno, libc::ESPIPE);
+    assert_eq!(pipe.allocate(HERE, 0, 1, Pages::Together).unwrap_err().errno, libc::ESPIPE);
     let directory = RealStorage.open_dir(HERE, scratch.root()).unwrap();
-    assert_eq!(directory.allocate(HERE, 0, 1).unwrap_err().errno, libc::EBADF);
+    assert_eq!(directory.allocate(HERE, 0, 1, Pages::Together).unwrap_err().errno, libc::EBADF);
 }
