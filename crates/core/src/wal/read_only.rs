@@ -191,13 +191,24 @@ impl Trailer {
     /// Reads again what the log holds, and keeps what was shown.
     fn read_again(&mut self) -> Result<()> {
         let start = self.start()?;
-        if start.generation.is_none() && start.found.state.next < self.state.next {
+        if start.generation.is_none() && !self.is_covered_by(&start) {
             // The writer died. What it had shown and no frame proves, the next one brings back.
             self.generation = None;
             return Ok(());
         }
         self.take(start);
         Ok(())
+    }
+
+    /// Whether what is proven holds all that was walked: as much of the same segment, or more than
+    /// the link of what a recovery made, whose mark proves all copies at once.
+    fn is_covered_by(&self, start: &Start) -> bool {
+        let (own, found) = (self.cursor.position(), start.cursor.position());
+        if start.cursor.segment().is_same_life(self.cursor.segment()) {
+            found >= own
+        } else {
+            found > Position::start_of(found.segment())
+        }
     }
 
     fn start(&self) -> Result<Start> {
@@ -257,7 +268,7 @@ impl Trailer {
         let is_new = start.generation != self.generation
             || start.cursor.position() != self.cursor.position()
             || !start.cursor.segment().is_same_life(self.cursor.segment());
-        let covers = start.found.state.next >= self.state.next;
+        let covers = start.generation.is_some() || self.is_covered_by(&start);
         if is_new && covers {
             self.take(start);
         }

@@ -40,11 +40,11 @@ impl Stand {
         let mut offset = place.offset;
         // Between two points LSNs rise. What a truncate killed lies before the point of what took
         // its place.
-        if self.window.is_of(segment) && self.offset >= offset && self.lsn <= look.from {
-            offset = self.offset;
+        if self.window.is_of(segment) && self.lsn <= look.from {
             if self.lsn == look.from {
                 reach.ahead = reach.ahead.max(AHEAD_BYTES);
             }
+            offset = offset.max(self.offset);
         }
         let mut found = Entries { first: look.from, records: Records::default() };
         let (mut lsn, mut end) = (look.from, offset);
