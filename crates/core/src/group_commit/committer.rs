@@ -33,6 +33,10 @@ pub(super) fn run<E: Engine>(
         }
     });
     drop(catch_unwind(let_go));
+    if shared.has_panicked() {
+        // What the engine had kept was told as it was dropped.
+        shared.forget_taken();
+    }
     drop(owner);
     shared.exited();
 }
@@ -54,6 +58,10 @@ fn serve<E: Engine>(shared: &Arc<Shared<E::Op, E::Output>>, slot: &Slot<E>) {
         let next = shared.next(E::claim, due);
         let mut guard = slot.lock();
         let Some(engine) = guard.as_mut() else { return };
+        if shared.has_panicked() {
+            // In a caller's commit, while this thread was on its way to the engine.
+            return;
+        }
         let mut bytes = 0;
         match next {
             Next::Again => {}

@@ -87,6 +87,8 @@ pub(super) struct Queue<Op, T> {
     pub(super) users: usize,
     /// Whether nothing is taken any more: closed, or a commit panicked.
     pub(super) exited: bool,
+    /// Whether it was a panic: the engine does nothing more, not even finish.
+    has_panicked: bool,
     /// Whether engine and owner are gone, with all that they had open.
     gone: bool,
     pub(super) on_exit: Vec<Box<dyn FnOnce() + Send>>,
@@ -144,6 +146,7 @@ impl<Op, T> Shared<Op, T> {
             starved: Vec::new(),
             users: 1,
             exited: false,
+            has_panicked: false,
             gone: false,
             on_exit: Vec::new(),
             waiting: None,
@@ -413,6 +416,7 @@ impl<Op, T> Shared<Op, T> {
     pub(super) fn end(&self) {
         let mut queue = self.lock();
         queue.exited = true;
+        queue.has_panicked = true;
         // A wait that panicked is over.
         queue.waiting = None;
         for sink in mem::take(&mut queue.starved) {
@@ -421,7 +425,17 @@ impl<Op, T> Shared<Op, T> {
         self.tell_thread(&queue);
     }
 
-    /// Nobody waits any longer for what the commit thread had taken when it panicked.
+    pub(super) fn has_panicked(&self) -> bool {
+        self.lock().has_panicked
+    }
+
+    /// Whether the commit thread waits for work.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().is_idle
+    }
+
+    /// Nobody waits any longer for what had left the queue before a panic.
     pub(super) fn forget_taken(&self) {
         let mut queue = self.lock();
         queue.unsettled = queue.pending.len();

@@ -129,3 +129,36 @@ fn a_panic_in_a_direct_commit_settles_what_was_queued_and_ends_the_commit_thread
     assert_eq!(rig.commit.depth(), (0, 0));
     assert_eq!(rig.commit.metrics().operations.get(), 3, "each was counted once");
 }
+
+/// GC-1: an engine that panicked on a caller's thread does nothing more, though the commit thread was
+/// on its way to it; what it had kept is told, and nobody waits for it.
+#[test]
+fn after_a_panic_in_a_direct_commit_the_engine_does_nothing_more() {
+    let late = Toy { late: true, ..Toy::from(1) };
+    // Started over if the machine was so slow that the late result was due before the call.
+    let (rig, mailbox) = loop {
+        let rig = Rig::direct(Gated::Commit, Duration::from_millis(300));
+        let mailbox = Mailbox::new();
+        rig.send(late, &mailbox);
+        rig.verdict.send(Verdict::Settle).unwrap();
+        rig.step_until(&Step::Release);
+        eventually(|| rig.commit.shared.is_idle());
+        let commit = std::sync::Arc::clone(&rig.commit);
+        let calling = thread::spawn(move || commit.call(&Toy::from(2), OP_BYTES, None));
+        let mut steps = vec![rig.step()];
+        while steps.last() != Some(&Step::Commit(vec![2])) {
+            steps.push(rig.step());
+        }
+        // It is due, and waits for the engine.
+        eventually(|| !rig.commit.shared.is_idle());
+        rig.verdict.send(Verdict::PanicAfter(0)).unwrap();
+        assert_eq!(calling.join().unwrap().unwrap_err().kind(), ErrorKind::Internal);
+        if !steps.contains(&Step::Due) {
+            break (rig, mailbox);
+        }
+    };
+    assert_eq!(rig.steps_to_the_end(), [Step::Dropped]);
+    assert_eq!(mailbox.next(), failures([1], ErrorKind::Internal));
+    assert!(rig.commit.drain(HANG), "nothing is left");
+    assert_eq!(rig.commit.depth(), (0, 0));
+}
