@@ -95,6 +95,7 @@ impl Drop for StoreHandle {
     fn drop(&mut self) {
         // The hub keeps the store until what it accepted is settled.
         self.opened.store.close(|| ());
+        self.hub.forget_finished();
     }
 }
 
@@ -325,4 +326,5 @@ pub fn store_close(env: &Env, store: &External<StoreHandle>, ticket: u32) -> Res
 #[napi(catch_unwind)]
 pub fn store_close_sync(store: &External<StoreHandle>) {
     store.opened.store.close_blocking();
+    store.hub.forget_finished();
 }

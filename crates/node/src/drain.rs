@@ -13,8 +13,8 @@ pub(crate) trait Drain {
     fn drain(&self, timeout: Duration) -> bool;
     /// Whether this handle is closed and everything accepted is settled.
     fn is_finished(&self) -> bool;
-    /// Closes this handle without waiting.
-    fn close(&self);
+    /// Closes this handle without waiting; `done` is called when that is over.
+    fn close(&self, done: Box<dyn FnOnce() + Send>);
 }
 
 impl Drain for Store {
@@ -30,8 +30,8 @@ impl Drain for Store {
         self.is_finished()
     }
 
-    fn close(&self) {
-        self.close(|| ());
+    fn close(&self, done: Box<dyn FnOnce() + Send>) {
+        self.close(done);
     }
 }
 
@@ -48,7 +48,7 @@ impl Drain for Wal {
         self.is_finished()
     }
 
-    fn close(&self) {
-        self.close(|| ());
+    fn close(&self, done: Box<dyn FnOnce() + Send>) {
+        self.close(done);
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Debug};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -91,12 +92,14 @@ impl HubInner {
         }
     }
 
+    /// Lets go of the stores that are closed, and of the memory that they hold.
+    pub(crate) fn forget_finished(&self) {
+        self.stores.borrow_mut().retain(|open| !open.store.is_finished());
+    }
+
     /// Accounts for messages that are about to be received.
     pub(crate) fn received(&self, env: &Env, messages: &[Message]) -> Result<()> {
-        // A store that was closed tells so; what else it settles is not worth the look.
-        if messages.iter().any(|message| !matches!(message, Message::Appended(_))) {
-            self.stores.borrow_mut().retain(|open| !open.store.is_finished());
-        }
+        self.forget_finished();
         let ended = messages
             .iter()
             .map(|message| match message {
@@ -189,11 +192,28 @@ impl HubInner {
         let _in_time = self.io.drain(IO_DRAIN.saturating_sub(spent()));
     }
 
-    /// The end of the environment.
+    /// The end of the environment: finishes what was accepted and closes the stores, each within its
+    /// bound. A process that ends by itself leaves nothing to mend.
     fn end(&self) {
+        let began = PROCESS.storage.monotonic();
         self.drain();
+        let (tell, closed) = channel();
+        let mut waits = Vec::new();
         for open in self.stores.borrow_mut().drain(..) {
-            open.store.close();
+            if open.late.get() {
+                open.store.close(Box::new(|| ()));
+                continue;
+            }
+            let tell = tell.clone();
+            open.store.close(Box::new(move || {
+                let _nobody_waits_any_longer = tell.send(());
+            }));
+            waits.push(open.exit_drain);
+        }
+        waits.sort_unstable();
+        for bound in waits {
+            let spent = PROCESS.storage.monotonic().saturating_sub(began);
+            let _in_time = closed.recv_timeout(bound.saturating_sub(spent));
         }
         self.lock_waits.abandon();
         self.channel.close();

@@ -75,7 +75,8 @@ impl WalHandle {
 impl Drop for WalHandle {
     fn drop(&mut self) {
         // The hub keeps the log until what it accepted is settled.
-        Drain::close(&*self.opened.wal);
+        self.opened.wal.close(|| ());
+        self.hub.forget_finished();
     }
 }
 
@@ -359,6 +360,7 @@ pub fn wal_close(env: &Env, wal: &External<WalHandle>, ticket: u32) -> Result<()
 #[napi(catch_unwind)]
 pub fn wal_close_sync(wal: &External<WalHandle>) {
     wal.wal().close_blocking();
+    wal.hub().forget_finished();
 }
 
 /// The two numbers that tell what an operation came to.

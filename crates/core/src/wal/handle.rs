@@ -380,8 +380,8 @@ impl Wal {
     /// Whether this handle is closed and everything accepted is settled.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        let settled = self.instance.commit.as_ref().is_none_or(|commit| commit.depth().0 == 0);
-        self.closed.load(Ordering::Acquire) && settled
+        let settled = || self.instance.commit.as_ref().is_none_or(|commit| commit.depth().0 == 0);
+        self.closed.load(Ordering::Acquire) && settled()
     }
 
     /// Closes this handle. What was accepted is finished and its followers end; `done` is called

@@ -224,6 +224,10 @@ impl View {
     /// Nothing more will come: closed or poisoned. Everybody who waits hears of it.
     pub(super) fn end(&self, reason: Error) {
         let mut inside = self.lock();
+        if reason.kind() == ErrorKind::Closed {
+            // Whoever still has a handle can read nothing any more.
+            inside.recent.clear();
+        }
         inside.ended.get_or_insert(reason);
         let woken = inside.waiters.take_all();
         drop(inside);
