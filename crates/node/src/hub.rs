@@ -192,8 +192,8 @@ impl HubInner {
         let _in_time = self.io.drain(IO_DRAIN.saturating_sub(spent()));
     }
 
-    /// The end of the environment: finishes what was accepted and closes the stores, each within its
-    /// bound. A process that ends by itself leaves nothing to mend.
+    /// The end of the environment: finishes what was accepted, then closes the stores, within
+    /// their bounds. A process that ends by itself leaves nothing to mend.
     fn end(&self) {
         let began = PROCESS.storage.monotonic();
         self.drain();

@@ -130,8 +130,8 @@ fn a_panic_in_a_direct_commit_settles_what_was_queued_and_ends_the_commit_thread
     assert_eq!(rig.commit.metrics().operations.get(), 3, "each was counted once");
 }
 
-/// GC-1: an engine that panicked on a caller's thread does nothing more, though the commit thread was
-/// on its way to it; what it had kept is told, and nobody waits for it.
+/// GC-1: an engine that panicked on a caller's thread does nothing more, though the commit thread
+/// is on its way to it; what it had kept is told, and nobody waits for it.
 #[test]
 fn after_a_panic_in_a_direct_commit_the_engine_does_nothing_more() {
     let late = Toy { late: true, ..Toy::from(1) };
