@@ -5,6 +5,7 @@
 //! - F-2 What was given and is then truncated is told (`TIDEMARK_CONFLICT`), never papered over;
 //!   what was purged before it was given, too (`TIDEMARK_EXPIRED`).
 //! - F-3 Waiting costs nothing: no thread, no polling.
+//! - F-4 Whoever waits is told that the handle is closed, whenever that happens.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -110,24 +111,34 @@ impl Follower {
             Ok(look) => look,
             Err(error) => return done(Err(error)),
         };
-        if !wait {
-            return self.give(&look, self.reader.view().look(&look), done);
+        if wait {
+            self.give_or_wait(&look, done);
+        } else {
+            self.give(&look, self.reader.view().look(&look), done);
         }
+    }
+
+    fn give_or_wait(
+        self: &Arc<Self>,
+        look: &Look,
+        done: impl FnOnce(Result<Option<Entries>>) + Send + 'static,
+    ) {
         // Whoever waits is called again by the view, and only then.
+        let bytes_max = look.bytes_max;
         let done = Arc::new(Mutex::new(Some(done)));
         let (again, later) = (Arc::clone(self), Arc::clone(&done));
-        let seen = self.reader.view().look_or_wait(&look, move || {
+        let seen = self.reader.view().look_or_wait(look, move || {
             if let Some(done) = take(&later).filter(|_| again.is_wanted()) {
                 again.step(bytes_max, true, done);
             }
         });
         let seen = match seen {
-            Ok((_, Some(waiter))) => return self.waits_as(waiter),
+            Ok((_, Some(waiter))) => return self.waits_as(waiter, &done),
             Ok((seen, None)) => Ok(seen),
             Err(error) => Err(error),
         };
         if let Some(done) = take(&done) {
-            self.give(&look, seen, done);
+            self.give(look, seen, done);
         }
     }
 
@@ -135,14 +146,24 @@ impl Follower {
         self.request.lock().unwrap_or_else(PoisonError::into_inner).is_wanted
     }
 
-    /// Remembers under which name it waits, unless the call was taken back meanwhile.
-    fn waits_as(&self, waiter: WaiterId) {
+    /// Remembers under which name it waits, unless the call was taken back meanwhile, or the handle
+    /// closed: a close that came before this one waited has woken nobody.
+    fn waits_as<F>(&self, waiter: WaiterId, done: &Mutex<Option<F>>)
+    where
+        F: FnOnce(Result<Option<Entries>>),
+    {
+        // Only now: who closes says so first and wakes then.
+        let is_closed = self.closed.load(Ordering::Acquire);
         let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
-        if request.is_wanted {
+        let is_wanted = request.is_wanted;
+        if is_wanted && !is_closed {
             request.waiter = Some(waiter);
-        } else {
-            drop(request);
-            self.reader.view().forget(waiter);
+            return;
+        }
+        drop(request);
+        self.reader.view().forget(waiter);
+        if let Some(done) = take(done).filter(|_| is_wanted) {
+            done(Err(Error::closed()));
         }
     }
 
@@ -219,3 +240,7 @@ fn beyond(lsn: u64) -> Error {
     let message = format!("the log was truncated before LSN {lsn} was read; begin again");
     Error::new(ErrorKind::Conflict, message).with_sequence(lsn)
 }
+
+#[cfg(test)]
+#[path = "follower_tests.rs"]
+mod tests;

@@ -114,6 +114,8 @@ impl Instance {
         let reader = self.reader.clone();
         spawn("tidemark-follow", move || {
             source::follow(&source, &stop);
+            // Who comes to wait from now on is told, as is who did and was not woken.
+            reader.view().end(Error::closed());
             drop(registered);
             io.end();
             reader.release();
@@ -432,3 +434,7 @@ impl Debug for Instance {
         write!(f, "Instance({})", self.path.display())
     }
 }
+
+#[cfg(test)]
+#[path = "handle_tests.rs"]
+mod tests;
