@@ -46,6 +46,8 @@ struct OpenSegments {
     recent: Vec<Arc<Segment>>,
     /// The newest one: prepared, or in use by the writer.
     prepared: Option<Arc<Segment>>,
+    /// Segments below this number are no longer of use, and not kept.
+    first: u32,
     /// Whether the log has ended: nothing is kept open any more.
     released: bool,
 }
@@ -203,14 +205,18 @@ impl Log {
     }
 
     /// As [`Log::open_segment`], for a reader that goes on into the newest one: it stays open, so
-    /// that its bytes can be read whatever becomes of its name.
+    /// that its bytes can be read whatever becomes of its name. The one before does not: a reader
+    /// that keeps up must not hold what its writer wants to use again.
     ///
     /// # Errors
     /// As for [`Log::open_segment`].
     pub fn enter_segment(&self, number: u32) -> Result<Arc<Segment>> {
         let segment = self.open_segment(number)?;
-        let _once = self.forget(number);
-        self.set_prepared(&segment);
+        let mut open = self.lock_open();
+        open.recent.retain(|known| known.number() != number);
+        let before = open.prepared.replace(Arc::clone(&segment));
+        drop(open);
+        drop(before);
         Ok(segment)
     }
 
@@ -245,7 +251,7 @@ impl Log {
             return Arc::clone(known);
         }
         let segment = Arc::new(segment);
-        if open.released {
+        if open.released || segment.number() < open.first {
             return segment;
         }
         open.recent.push(Arc::clone(&segment));
@@ -262,6 +268,17 @@ impl Log {
         let mut open = self.lock_open();
         let closed = std::mem::take(&mut *open);
         open.released = true;
+        drop(open);
+        drop(closed);
+    }
+
+    /// Closes the segments before this number, and keeps none of them open from now on: whoever
+    /// reads this log is past them. One that is being read is closed when it was.
+    pub fn close_before(&self, number: u32) {
+        let mut open = self.lock_open();
+        open.first = open.first.max(number);
+        let closed: Vec<_> =
+            open.recent.extract_if(.., |segment| segment.number() < number).collect();
         drop(open);
         drop(closed);
     }

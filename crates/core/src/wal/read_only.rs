@@ -144,7 +144,9 @@ impl Trailer {
             self.walk(words.durable)?;
         }
         if self.cursor.position() <= words.durable {
-            self.view.durable();
+            if let Some(first) = self.view.durable() {
+                self.log.close_before(first);
+            }
             self.durable = self.cursor.position();
         }
         if self.cursor.position() < words.written {

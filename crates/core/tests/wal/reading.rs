@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::num::NonZeroU64;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,9 +11,10 @@ use tidemark_core::wal::{Io, SyncLevel, Visibility, Wal, WalOp, WalOptions};
 use tidemark_core::{ErrorKind, Storage};
 use tidemark_storage::Site;
 
-use super::rig::{Machine, given, put, segments};
+use super::rig::{Machine, given, put, range, segments};
+use super::sim::Desk;
 use super::support::{Hooked, Scratch, eventually, inode};
-use super::wal_support::{append_many, record};
+use super::wal_support::{LOG, append, append_many, record};
 
 use Visibility::Durable;
 
@@ -264,4 +266,62 @@ fn a_segment_that_was_read_is_recycled() {
         entries.filter(|path| path.extension().is_some_and(|it| it == "spare")).collect::<Vec<_>>()
     };
     eventually("its file is a spare", || spares().iter().any(|path| inode(path) == first));
+}
+
+/// SG-7: a reader in another process that keeps up holds the newest segment and no other, so that
+/// a purge makes as many spares as without it.
+#[test]
+fn a_reader_that_keeps_up_lets_segments_be_recycled() {
+    let spares = |reads: bool| {
+        let mut desk = Desk::small();
+        desk.commit(&[append(1, 6_000)]);
+        let mut trail = reads.then(|| desk.trail());
+        for n in 2..=12 {
+            desk.commit(&[append(n, 6_000)]);
+            if let Some(trail) = &mut trail {
+                trail.advance().unwrap();
+                assert_eq!(trail.handle.last_lsn(Durable).unwrap(), u64::from(n));
+            }
+        }
+        desk.commit(&[WalOp::Purge { before: 12 }]);
+        desk.commit(&[append(13, 10)]);
+        let names = desk.world.disk().names(LOG);
+        names.iter().filter(|name| name.ends_with(".spare")).count()
+    };
+    assert_eq!(spares(false), 4, "as many as are kept");
+    assert_eq!(spares(true), 4);
+}
+
+/// The files of a log that this process has open, and that have no name any more.
+fn nameless(log: &Path) -> usize {
+    let open = fs::read_dir("/proc/self/fd").unwrap();
+    let paths = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let gone = paths.filter(|path| path.to_string_lossy().ends_with(" (deleted)"));
+    gone.filter(|path| path.starts_with(log)).count()
+}
+
+/// What a reader in another process has read of a segment does not keep its space once the reader
+/// has seen the purge.
+#[test]
+fn a_reader_closes_what_was_purged() {
+    let scratch = Scratch::new();
+    let log = scratch.path("log");
+    let wal = Machine::new().open(&log);
+    (1..=30).for_each(|lsn| fill(&wal, lsn, 6_000));
+    let reader = Machine::new().reader(&log);
+    assert_eq!(
+        range(&reader, 1, 30).unwrap().len(),
+        30,
+        "from the disk, one segment after another"
+    );
+    let held = segments(&log);
+    wal.call(&WalOp::Purge { before: 30 }).unwrap();
+    let purged = &held[..held.len() - 2];
+    assert!(purged.len() > 10, "more than are kept open");
+    eventually("the files are gone", || !purged.iter().any(|path| path.exists()));
+    eventually("it has seen the purge", || reader.first_lsn().unwrap() == 30);
+    eventually("their space is back", || nameless(&log) == 0);
+    assert_eq!(range(&reader, 30, 30).unwrap(), [record(30, 6_000)]);
+    reader.close_blocking();
+    wal.close_blocking();
 }
