@@ -6,7 +6,9 @@
 //! Invariants
 //! - R-1 Nothing is read beyond what a living writer published, or, without one, what is proven.
 //! - R-2 Nothing is written: it works on a read-only mount.
-//! - R-3 While nothing comes, the thread makes one system call in a second.
+//! - R-3 While nothing comes, the thread makes one system call in a second. Where the system has no
+//!   call that waits for two words (`futex_waitv`: Linux before 5.16, some sandboxes), it looks
+//!   every 10 ms.
 //! - R-4 When another writer takes over, what was shown stays: its recovery keeps all that was
 //!   durable, and what a truncate took back meanwhile is told to who had read it. Until it has
 //!   announced itself, nothing is taken back either.
