@@ -275,7 +275,8 @@ impl Wal {
     }
 
     /// The entries from `from` to `to`, both included, clipped at the end of the log, up to a
-    /// number of bytes but at least one; from memory alone, and nothing if the first is not there.
+    /// number of bytes but at least one; from memory alone, and nothing if the first is not there
+    /// or there are too many for one look.
     ///
     /// # Errors
     /// As for [`Wal::read`].

@@ -36,7 +36,7 @@ struct Part {
     entries: Entries,
     /// The number of the last truncate then.
     epoch: Option<u64>,
-    /// Whether the place ended, and not the room for bytes: there may be more in another one.
+    /// Whether the place ended, or the look, and not the room for bytes: there may be more.
     more: bool,
 }
 
@@ -89,15 +89,15 @@ impl Reader {
         self.stand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The entries of a range, from memory alone; nothing if they are not all there.
+    /// The entries of a range, from memory alone and in one look; nothing if that does not give all.
     ///
     /// # Errors
     /// As for [`Reader::range`].
     pub(super) fn hot(&self, look: &Look) -> Result<Option<Entries>> {
         check(look)?;
         match self.view.look(look)?.found {
-            Found::Hot(hot) => Ok(Some(hot.copy())),
-            Found::Place(..) => Ok(None),
+            Found::Hot(hot) if hot.is_whole() => Ok(Some(hot.copy())),
+            Found::Hot(_) | Found::Place(..) => Ok(None),
             Found::Nothing => Err(self.beyond_the_end(look.from, look.visibility)),
         }
     }
@@ -155,7 +155,7 @@ impl Reader {
             let (place, log) = match seen.found {
                 Found::Nothing => return Ok(None),
                 Found::Hot(hot) => {
-                    return Ok(Some(Part { entries: hot.copy(), epoch, more: false }));
+                    return Ok(Some(Part { entries: hot.copy(), epoch, more: !hot.is_whole() }));
                 }
                 Found::Place(place, log) => (place, log),
             };

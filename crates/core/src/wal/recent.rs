@@ -8,6 +8,8 @@ use super::op::{Entries, Records};
 
 /// Bytes of entries that are kept, whatever the size of the log.
 const BYTES_MAX: usize = 8 << 20;
+/// Batches that are looked up at once: nobody who appends waits for more (V-4).
+const PIECES_MAX: usize = 1024;
 /// What a batch counts for beside its bytes.
 const BATCH_BYTES: usize = 96;
 /// What an entry counts for beside its bytes.
@@ -82,11 +84,12 @@ impl Recent {
     }
 
     /// Where entries are from `from` on and before `until`, up to `bytes_max` but at least one;
-    /// nothing if the first of them is not here.
+    /// nothing if the first of them is not here. It may leave some out that are here
+    /// ([`Hot::is_whole`]).
     pub(super) fn find(&self, from: u64, until: u64, bytes_max: usize) -> Option<Hot> {
         let after = self.batches.partition_point(|batch| batch.first <= from);
         let mut index = after.checked_sub(1)?;
-        let mut found = Hot { first: from, pieces: Vec::new(), bytes_max };
+        let mut found = Hot { first: from, pieces: Vec::new(), bytes_max, is_whole: true };
         let (mut lsn, mut room) = (from, bytes_max);
         while let Some(batch) = self.batches.get(index) {
             if lsn < batch.first || lsn >= batch.end().min(until) {
@@ -94,6 +97,10 @@ impl Recent {
             }
             let range = [lsn, batch.end().min(until)].map(|lsn| lsn - batch.first);
             let [start, end] = range.map(|index| usize::try_from(index).unwrap_or(usize::MAX));
+            if found.pieces.len() == PIECES_MAX {
+                found.is_whole = false;
+                break;
+            }
             found.pieces.push((Arc::clone(&batch.records), start..end));
             if room == 0 {
                 break;
@@ -112,9 +119,15 @@ pub(super) struct Hot {
     first: u64,
     pieces: Vec<(Arc<Records>, Range<usize>)>,
     bytes_max: usize,
+    is_whole: bool,
 }
 
 impl Hot {
+    /// Whether this is all that was looked for: otherwise there are more behind it.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     /// Copies them, as many as the limit allows but at least one.
     pub(super) fn copy(&self) -> Entries {
         let mut found = Entries { first: self.first, records: Records::default() };
@@ -156,6 +169,27 @@ mod tests {
         assert_eq!(texts(recent.find(6, 100, 0)), all[1..2], "at least one");
         assert!(recent.find(4, 100, 100).is_none());
         assert!(recent.find(8, 100, 100).is_none());
+    }
+
+    /// V-4: what is done under the lock is bounded, whatever the size of the entries.
+    #[test]
+    fn one_look_finds_a_bounded_number_of_batches_and_says_that_there_are_more() {
+        let mut recent = Recent::default();
+        let count = 2 * PIECES_MAX as u64 + 5;
+        (1..=count).for_each(|lsn| recent.push(lsn, batch(&["a"])));
+        let (mut next, mut looks) = (1, 0);
+        while next <= count {
+            let found = recent.find(next, u64::MAX, usize::MAX).unwrap();
+            assert!(found.pieces.len() <= PIECES_MAX);
+            let entries = found.copy();
+            assert_eq!(entries.first, next);
+            next += entries.records.len() as u64;
+            assert_eq!(found.is_whole(), next > count);
+            looks += 1;
+        }
+        assert_eq!(looks, 3);
+        let exactly = recent.find(1, PIECES_MAX as u64 + 1, usize::MAX).unwrap();
+        assert!(exactly.is_whole(), "it ends where the range does");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tidemark_core::wal::{Io, SyncLevel, Visibility, Wal, WalOp, WalOptions};
 use tidemark_core::{ErrorKind, Storage};
 use tidemark_storage::Site;
 
-use super::rig::{Machine, given, put, range, segments};
+use super::rig::{Machine, given, metric, put, range, segments};
 use super::sim::Desk;
 use super::support::{Hooked, Scratch, eventually, inode};
 use super::wal_support::{LOG, append, append_many, record};
@@ -323,5 +323,43 @@ fn a_reader_closes_what_was_purged() {
     eventually("their space is back", || nameless(&log) == 0);
     assert_eq!(range(&reader, 30, 30).unwrap(), [record(30, 6_000)]);
     reader.close_blocking();
+    wal.close_blocking();
+}
+
+/// V-4: a look at what is in memory is bounded, and a range is given whole all the same: up to its
+/// end, or to its room for bytes, and not to the end of a look.
+#[test]
+fn a_range_of_many_small_entries_is_given_whole() {
+    const ENTRIES: u64 = 5_000;
+    let scratch = Scratch::new();
+    let wal = Machine::new().try_open(&scratch.path("log"), lazy(1 << 20)).unwrap();
+    (1..=ENTRIES).for_each(|lsn| fill(&wal, lsn, 4));
+    wal.call(&WalOp::Sync).unwrap();
+    let cold = metric(&wal, "coldReads");
+    for (from, to, bytes_max, count) in [
+        (1, u64::MAX, usize::MAX, ENTRIES),
+        (1, 3_000, usize::MAX, 3_000),
+        (7, u64::MAX, 4 * 2_500, 2_500),
+        (7, u64::MAX, 4 * 2_048, 2_048),
+        (9, u64::MAX, 0, 1),
+    ] {
+        let found = wal.read(from, to, bytes_max, Durable).unwrap();
+        assert_eq!((found.first, found.records.len() as u64), (from, count), "to {to}");
+        for (lsn, data) in found.iter() {
+            assert_eq!(data, record(number(lsn), 4), "LSN {lsn}");
+        }
+        // In one look or not at all: what is told from there is never cut short.
+        if let Some(hot) = wal.read_hot(from, to, bytes_max, Durable).unwrap() {
+            assert_eq!(hot.records.len() as u64, count, "to {to}");
+        }
+    }
+    let follower = wal.follow(1, Durable).unwrap();
+    let mut next = 1;
+    while let Some(entries) = given(&follower, false).unwrap() {
+        assert_eq!(entries.first, next, "F-1");
+        next += entries.records.len() as u64;
+    }
+    assert_eq!(next, ENTRIES + 1);
+    assert_eq!(metric(&wal, "coldReads"), cold, "all of it was in memory");
     wal.close_blocking();
 }
