@@ -418,3 +418,27 @@ fn a_segment_that_is_read_elsewhere_is_not_recycled() {
     assert_eq!(spares(), 0);
     drop(own.open(Site::Test, client.writer.segment().path(), Open::READ).unwrap());
 }
+
+/// A reader that was slow to open a segment which the log is past does not keep it open: who lets
+/// go of it last closes it, and its file can be used again.
+#[test]
+fn a_segment_that_a_reader_is_past_is_kept_open_by_nobody() {
+    let world = World::new(empty_disk(), seed());
+    let (own, other) = (world.process().storage(), world.process().storage());
+    let known = Told::default();
+    let mut client = Client::open(&own, &options(), &known).unwrap();
+    for _ in 0..2 {
+        client.stage().unwrap();
+        client.roll().unwrap();
+    }
+    client.stage().unwrap();
+    client.sync().unwrap();
+    let limit = Some(client.writer.synced());
+    let reader = Log::inspect(&other, Path::new(LOG), &options(), limit, Toy::default).unwrap();
+    drop(reader.log.open_segment(1).unwrap());
+    reader.log.close_before(3);
+    drop(reader.log.open_segment(2).unwrap());
+    client.remove().unwrap();
+    let names = world.disk().names(LOG);
+    assert_eq!(names.iter().filter(|name| name.contains(".spare")).count(), 2, "{names:?}");
+}
