@@ -157,7 +157,8 @@ impl Follower {
         let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
         let is_wanted = request.is_wanted;
         if is_wanted && !is_closed {
-            request.waiter = Some(waiter);
+            // It may have been woken meanwhile, and wait again under a later name.
+            request.waiter = request.waiter.max(Some(waiter));
             return;
         }
         drop(request);

@@ -55,3 +55,26 @@ fn a_call_that_was_taken_back_is_told_nothing_of_a_close() {
     let answer = go_on();
     assert!(answer.recv().is_err(), "its sender is dropped, hence the waiter too");
 }
+
+/// A call that is woken before it has noted under which name it waits waits again under another one:
+/// that is the one to forget when it is taken back.
+#[test]
+fn a_call_that_waits_again_is_taken_back_under_its_last_name() {
+    let (_writer, trail) = trail();
+    let follower = trail.handle.follow(2, Visibility::Durable).unwrap();
+    follower.request.lock().unwrap().is_wanted = true;
+    let look = follower.look(1).unwrap();
+    let held = Arc::new(());
+    let wait = || {
+        let own = Arc::clone(&held);
+        let wake = move || drop(own);
+        follower.reader.view().look_or_wait(&look, wake).unwrap().1.unwrap()
+    };
+    let nobody = Mutex::new(Some(|_: Result<Option<Entries>>| ()));
+    let first = wait();
+    follower.reader.view().wake_all();
+    follower.waits_as(wait(), &nobody);
+    follower.waits_as(first, &nobody);
+    follower.withdraw();
+    assert_eq!(Arc::strong_count(&held), 1, "nobody waits any more");
+}
