@@ -56,8 +56,8 @@ fn a_call_that_was_taken_back_is_told_nothing_of_a_close() {
     assert!(answer.recv().is_err(), "its sender is dropped, hence the waiter too");
 }
 
-/// A call that is woken before it has noted under which name it waits waits again under another one:
-/// that is the one to forget when it is taken back.
+/// A call that is woken before it has noted under which name it waits, waits again under another
+/// one: that is the one to forget when it is taken back.
 #[test]
 fn a_call_that_waits_again_is_taken_back_under_its_last_name() {
     let (_writer, trail) = trail();

@@ -89,7 +89,8 @@ impl Reader {
         self.stand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The entries of a range, from memory alone and in one look; nothing if that does not give all.
+    /// The entries of a range, from memory alone and in one look; nothing if that does not give
+    /// them all.
     ///
     /// # Errors
     /// As for [`Reader::range`].
