@@ -160,6 +160,36 @@ fn d29_reading_on_costs_a_call_for_each_window() {
     wal.close_blocking();
 }
 
+/// RD-1: reading on costs one call for each 256 KiB also where entries are larger than a step: none
+/// is read twice because the one before took it along in part.
+#[test]
+fn rd1_reading_on_through_large_entries_reads_each_byte_about_once() {
+    const TOTAL_BYTES: u64 = 6 << 20;
+    for size in [30_000, 70_000, 100_000, 200_000] {
+        let scratch = Scratch::new();
+        let log = scratch.path("log");
+        let wal = Machine::new().try_open(&log, lazy(32 << 20)).unwrap();
+        let count = TOTAL_BYTES / size;
+        (1..=count).for_each(|lsn| fill(&wal, lsn, usize::try_from(size).unwrap()));
+        wal.close_blocking();
+        let calls = Calls::default();
+        let wal = Machine::on(calls.storage()).try_open(&log, lazy(32 << 20)).unwrap();
+        let follower = wal.follow(1, Durable).unwrap();
+        let follow_all = || {
+            std::iter::from_fn(|| given(&follower, false).unwrap())
+                .map(|entries| entries.records.len() as u64)
+                .sum::<u64>()
+        };
+        let (found, cost) = calls.of(follow_all);
+        assert_eq!(found, count);
+        // The end of a step may lie in an entry, which then begins the next one.
+        let step = size.max((256 << 10) - size);
+        let most = TOTAL_BYTES / step + 8;
+        assert!(cost <= most, "{cost} reads for {count} entries of {size} bytes");
+        wal.close_blocking();
+    }
+}
+
 /// WN-2: what is wrong behind an entry, in what is read ahead, is nothing to it.
 #[test]
 fn an_entry_that_is_whole_is_read_whatever_is_behind_it() {
