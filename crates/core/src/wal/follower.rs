@@ -189,12 +189,13 @@ impl Follower {
             Err(error) => return done(Err(self.end(error))),
         };
         match seen.found {
-            Found::Nothing => done(Ok(None)),
+            Found::Nothing if !self.reader.is_trailing() => done(Ok(None)),
             Found::Hot(hot) => {
                 self.reader.forget();
                 done(Ok(Some(self.moved(hot.copy(), seen.epoch))));
             }
-            Found::Place(..) => {
+            Found::Nothing | Found::Place(..) => {
+                let was_there = matches!(seen.found, Found::Place(..));
                 let (own, look) = (Arc::clone(self), *look);
                 let done = Arc::new(Mutex::new(Some(done)));
                 let (job_done, failed) = (Arc::clone(&done), done);
@@ -202,7 +203,8 @@ impl Follower {
                     let read = caught(|| own.reader.find(&look));
                     let given = match read {
                         Ok(Some((entries, epoch))) => Ok(Some(own.moved(entries, epoch))),
-                        Ok(None) => Err(own.end(beyond(look.from))),
+                        Ok(None) if was_there => Err(own.end(beyond(look.from))),
+                        Ok(None) => Ok(None),
                         Err(error) => Err(own.end(error)),
                     };
                     if let Some(done) = take(&job_done) {

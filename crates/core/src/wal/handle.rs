@@ -127,7 +127,8 @@ impl Instance {
     pub(super) fn attach_reader(self: &Arc<Self>) -> Option<Wal> {
         let attached = match (&self.commit, &self.trailing) {
             (Some(commit), _) => commit.attach().is_some(),
-            (None, Some(trailing)) => trailing.attach(),
+            // Whoever opens a log finds out anew whether it is damaged.
+            (None, Some(trailing)) => self.reader.view().check_end().is_ok() && trailing.attach(),
             (None, None) => false,
         };
         attached.then(|| Wal::new(Arc::clone(self), true))
@@ -256,21 +257,24 @@ impl Wal {
         Ok(self.instance.reader.view().ends().first)
     }
 
-    /// The last LSN that a reader of this kind sees; one less than the first in an empty log.
+    /// The last LSN that a reader of this kind sees; one less than the first in an empty log. Of
+    /// another process's log, as far as it was followed: [`Wal::read`] looks further.
     ///
     /// # Errors
-    /// `TIDEMARK_CLOSED`.
+    /// `TIDEMARK_CLOSED`; `TIDEMARK_CORRUPT` if damage is in the way to what another process wrote.
     pub fn last_lsn(&self, visibility: Visibility) -> Result<u64> {
         self.check_open()?;
+        self.instance.reader.view().check_end()?;
         Ok(self.instance.reader.view().ends().next(visibility).saturating_sub(1))
     }
 
-    /// The hard state, as it is on the medium.
+    /// The hard state, as it is on the medium. Of another process's log, as [`Wal::last_lsn`].
     ///
     /// # Errors
-    /// `TIDEMARK_CLOSED`.
+    /// As for [`Wal::last_lsn`].
     pub fn hard_state(&self) -> Result<HardState> {
         self.check_open()?;
+        self.instance.reader.view().check_end()?;
         Ok(self.instance.reader.view().hard_state())
     }
 

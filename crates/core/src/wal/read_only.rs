@@ -14,6 +14,8 @@
 //!   announced itself, nothing is taken back either.
 //! - R-5 Damage is told only if the log is the one in which it was found: a writer that takes over
 //!   cuts and replaces files before it announces itself.
+//! - R-6 What a writer has acknowledged is found by whoever looks for it, whether or not the thread
+//!   has heard of it.
 
 use std::fmt::{self, Debug};
 use std::path::{Path, PathBuf};
@@ -117,7 +119,7 @@ impl Trailer {
     /// Shows what was announced since the last time; the signal to wait on for more.
     ///
     /// # Errors
-    /// `TIDEMARK_CORRUPT`, `TIDEMARK_IO`: nothing more can be shown.
+    /// `TIDEMARK_CORRUPT`, `TIDEMARK_IO`: nothing more can be shown for now.
     pub(super) fn advance(&mut self) -> Result<Option<u64>> {
         if self.page.is_none() {
             self.page = Page::open(&self.storage, &self.directory)?.map(Arc::new);
@@ -139,6 +141,36 @@ impl Trailer {
             self.view.end(gave_up(&self.directory));
         }
         Ok(Some(signal))
+    }
+
+    /// Whether there may be something that was announced and not shown.
+    pub(super) fn is_behind(&self) -> Result<bool> {
+        let Some(page) = &self.page else { return Ok(true) };
+        let mut told = page.read()?;
+        if told.words.is_none() && page.has_writer()? {
+            // It is just telling something, and may stand still at that.
+            page.wait(told.signal, SETTLE_PERIOD, None)?;
+            told = page.read()?;
+        }
+        let Some(words) = told.words else { return Ok(false) };
+        Ok(self.generation != Some(words.generation)
+            || self.durable < words.durable
+            || self.cursor.position() < words.written)
+    }
+
+    /// Whether an error stays, whoever looks again. Not while there is no writer, or another one
+    /// may be cutting and replacing files.
+    pub(super) fn is_final(&self, error: &Error) -> bool {
+        let stays = |error: &Error| {
+            use ErrorKind::{Corrupt, Decode, Internal, UnsupportedFileVersion};
+            matches!(error.kind(), Corrupt | Decode | Internal | UnsupportedFileVersion)
+        };
+        let has_writer =
+            || self.page.as_ref().is_some_and(|page| page.has_writer().unwrap_or(false));
+        stays(error)
+            && has_writer()
+            && self.start().is_err_and(|again| stays(&again))
+            && has_writer()
     }
 
     fn show(&mut self, words: &Words) -> Result<()> {

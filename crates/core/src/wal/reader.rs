@@ -74,6 +74,11 @@ impl Reader {
         &self.view
     }
 
+    /// Whether another process writes, so that there may be more than was seen of it.
+    pub(super) const fn is_trailing(&self) -> bool {
+        self.source.is_some()
+    }
+
     /// Closes what is kept open for cold reads, for good: the log has ended.
     pub(super) fn release(&self) {
         self.forget();
@@ -90,7 +95,7 @@ impl Reader {
     }
 
     /// The entries of a range, from memory alone and in one look; nothing if that does not give
-    /// them all.
+    /// them all, or if more may be there by now because another process writes.
     ///
     /// # Errors
     /// As for [`Reader::range`].
@@ -99,6 +104,8 @@ impl Reader {
         match self.view.look(look)?.found {
             Found::Hot(hot) if hot.is_whole() => Ok(Some(hot.copy())),
             Found::Hot(_) | Found::Place(..) => Ok(None),
+            // Whether it is there already takes a look at the disk.
+            Found::Nothing if self.is_trailing() => Ok(None),
             Found::Nothing => Err(self.beyond_the_end(look.from, look.visibility)),
         }
     }
@@ -117,7 +124,9 @@ impl Reader {
         // One segment after another, for as long as it is the log that was looked at first.
         while part.more && look.from <= look.to {
             look.epoch = part.epoch;
-            part = match self.find_part(&look) {
+            let is_first = all.records.is_empty();
+            let found = if is_first { self.find_new(&look) } else { self.find_part(&look) };
+            part = match found {
                 Ok(Some(part)) => part,
                 Err(error) if all.records.is_empty() => return Err(error),
                 Ok(None) => break,
@@ -143,8 +152,16 @@ impl Reader {
     /// As [`Reader::range`], with the number of the last truncate when it looked; nothing beyond
     /// the end.
     pub(super) fn find(&self, look: &Look) -> Result<Option<(Entries, u64)>> {
-        let part = self.find_part(look)?;
+        let part = self.find_new(look)?;
         Ok(part.and_then(|part| part.epoch.map(|epoch| (part.entries, epoch))))
+    }
+
+    /// As [`Reader::find_part`], up to what another process has acknowledged by now.
+    fn find_new(&self, look: &Look) -> Result<Option<Part>> {
+        match (self.find_part(look)?, &self.source) {
+            (None, Some(source)) if source.catch_up()? => self.find_part(look),
+            (found, _) => Ok(found),
+        }
     }
 
     fn find_part(&self, look: &Look) -> Result<Option<Part>> {

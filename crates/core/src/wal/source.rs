@@ -5,6 +5,8 @@
 //! - SO-1 The thread sleeps while nothing comes, and holds nothing meanwhile that readers wait for.
 //! - SO-2 Whoever ends it wakes it, whatever it is about to do: no wake-up is lost.
 //! - SO-3 When it has ended nothing is open any more, whoever still has a handle.
+//! - SO-4 What may pass is tried again, and told to who waits if it does not pass soon. Damage ends
+//!   the log where it is, for good and for everybody: nobody takes that end for the log's (C12).
 
 use std::fmt::{self, Debug};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +22,8 @@ use crate::segment::Log;
 
 /// How often a reader looks whether there is a writer, while nothing comes.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// After so many failures in a row, those who wait are told.
+const FAILURES_MAX: u32 = 5;
 
 /// Where a log comes from that another process writes to.
 pub(super) struct Source {
@@ -42,16 +46,47 @@ impl Source {
     /// Shows what was announced since the last time.
     ///
     /// # Errors
-    /// As for [`Trailer::advance`]; whoever waits has heard of it.
+    /// As for [`Trailer::advance`].
     pub(super) fn advance(&self) -> Result<()> {
         self.look().map(drop)
     }
 
+    /// Shows what was announced and not walked yet, for who has found nothing: what a writer has
+    /// acknowledged is there, whether or not the thread has heard of it. Whether there may be more
+    /// now.
+    ///
+    /// # Errors
+    /// As for [`Trailer::advance`].
+    pub(super) fn catch_up(&self) -> Result<bool> {
+        let trailer = self.lock();
+        let is_behind = trailer.as_ref().map_or(Ok(false), Trailer::is_behind)?;
+        if is_behind {
+            self.look_with(trailer)?;
+        }
+        Ok(is_behind)
+    }
+
     fn look(&self) -> Result<Option<Next>> {
-        let mut trailer = self.lock();
-        let Some(trailer) = trailer.as_mut() else { return Ok(None) };
-        let signal = trailer.advance().inspect_err(|error| self.view.end(error.clone()))?;
-        Ok(signal.zip(trailer.page()).map(|(signal, page)| Next { page: Arc::clone(page), signal }))
+        self.look_with(self.lock())
+    }
+
+    fn look_with(&self, mut held: MutexGuard<'_, Option<Trailer>>) -> Result<Option<Next>> {
+        let Some(trailer) = held.as_mut() else { return Ok(None) };
+        match trailer.advance() {
+            Ok(signal) => Ok(signal
+                .zip(trailer.page())
+                .map(|(signal, page)| Next { page: Arc::clone(page), signal })),
+            Err(error) => {
+                if trailer.is_final(&error) {
+                    self.view.break_off(error.clone());
+                    // Before anybody else has the lock, who would show more and then never again.
+                    let broken = held.take();
+                    drop(held);
+                    drop(broken);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Whether what was read from the files of this log has to be read again, because somebody has
@@ -133,18 +168,33 @@ impl Stop {
     }
 }
 
-/// The body of the thread: follows until it is stopped, or an error ends the log.
+/// The body of the thread: follows until it is stopped. If damage has ended the log, it waits for
+/// that: what it lets go of at its end is in use until then.
 pub(super) fn follow(source: &Source, stop: &Stop) {
+    let mut failures = 0;
     while !stop.is_set() {
-        match source.look() {
+        let next = source.look();
+        if next.is_ok() {
+            if failures >= FAILURES_MAX {
+                source.view.go_on();
+            }
+            failures = 0;
+        }
+        match next {
             Ok(Some(Next { page, signal })) => {
-                if let Err(error) = page.wait(signal, LOOK_PERIOD, Some(&stop.interrupt)) {
-                    source.view.end(error);
-                    break;
+                if page.wait(signal, LOOK_PERIOD, Some(&stop.interrupt)).is_err() {
+                    // It looks all the same, less often.
+                    stop.wait();
                 }
             }
             Ok(None) => stop.wait(),
-            Err(_told) => break,
+            Err(error) => {
+                failures += 1;
+                if failures == FAILURES_MAX {
+                    source.view.end(error);
+                }
+                stop.wait();
+            }
         }
     }
     source.close();

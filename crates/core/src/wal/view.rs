@@ -75,6 +75,8 @@ pub(super) struct Inside {
     waiters: Waiters,
     /// Why nothing more will come.
     ended: Option<Error>,
+    /// What is wrong with the bytes that follow: the log goes on, and nobody can read it.
+    broken: Option<Error>,
 }
 
 /// What readers see of a log.
@@ -125,6 +127,7 @@ impl View {
             updates: VecDeque::new(),
             waiters: Waiters::default(),
             ended: None,
+            broken: None,
         };
         Self { inside: Mutex::new(inside), waker: Waker::default() }
     }
@@ -234,6 +237,29 @@ impl View {
         self.waker.wake(woken);
     }
 
+    /// What had failed works again: whoever comes now may wait.
+    pub(super) fn go_on(&self) {
+        let mut inside = self.lock();
+        // A writer that gave up has not come back by that.
+        inside.ended.take_if(|error| error.kind() != ErrorKind::Poisoned);
+    }
+
+    /// Nothing more can be read, though there is more: whoever comes to this end hears of it.
+    pub(super) fn break_off(&self, reason: Error) {
+        let mut inside = self.lock();
+        inside.broken.get_or_insert_with(|| reason.clone());
+        drop(inside);
+        self.end(reason);
+    }
+
+    /// Whether the end that is seen is the log's.
+    ///
+    /// # Errors
+    /// The damage that is in the way.
+    pub(super) fn check_end(&self) -> Result<()> {
+        self.lock().broken.clone().map_or(Ok(()), Err)
+    }
+
     /// As [`View::end`], for good: nobody commits any more, or will.
     pub(super) fn end_for_good(&self, reason: Error) {
         self.end(reason);
@@ -261,7 +287,8 @@ impl View {
     /// Looks for entries from an LSN on.
     ///
     /// # Errors
-    /// `TIDEMARK_EXPIRED` for what was purged, `TIDEMARK_CONFLICT` for what was truncated since.
+    /// `TIDEMARK_EXPIRED` for what was purged, `TIDEMARK_CONFLICT` for what was truncated since,
+    /// at the end the damage that made it one.
     pub(super) fn look(&self, look: &Look) -> Result<Seen> {
         self.lock().look(look)
     }
@@ -343,7 +370,7 @@ impl Inside {
             return Err(expired(look.from, ends.first));
         }
         if look.from >= next {
-            return seen(Found::Nothing);
+            return self.broken.clone().map_or_else(|| seen(Found::Nothing), Err);
         }
         let until = next.min(look.to.saturating_add(1));
         if let Some(hot) = self.recent.find(look.from, until, look.bytes_max) {

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod accounting;
 #[cfg(test)]
+mod broken;
+#[cfg(test)]
 mod closing;
 #[cfg(test)]
 mod damage;

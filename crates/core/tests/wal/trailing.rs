@@ -51,7 +51,8 @@ fn r1_a_reader_sees_what_is_published_and_no_more() {
     assert_eq!(seen(&trail, Written).unwrap(), desk.model);
     desk.commit(&[WalOp::Sync]);
     assert_eq!(trail.handle.last_lsn(Durable).unwrap(), 0, "it has not looked again");
-    trail.advance().unwrap();
+    assert_eq!(trail.handle.read(3, 3, 1, Durable).unwrap().first, 3, "R-6: now it has");
+    assert_eq!(trail.handle.last_lsn(Durable).unwrap(), 3);
     assert_eq!(seen(&trail, Durable).unwrap(), desk.model);
 }
 
