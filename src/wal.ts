@@ -117,17 +117,23 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
     return unwrap(native.walFirstLsn(this.#log.handle));
   }
 
-  /** The LSN of the last entry that is written; one less than the first in an empty log. */
+  /**
+   * The LSN of the last entry that is written; one less than the first in an empty log. In another
+   * process than the writer's, as far as the log was followed: `read` looks further.
+   *
+   * @throws TidemarkError code TIDEMARK_CORRUPT if damage is in the way to what the writer of another
+   * process wrote.
+   */
   get lastLsn(): bigint {
     return this.#lastLsn(true);
   }
 
-  /** The LSN of the last entry that a power cut cannot take back. */
+  /** The LSN of the last entry that a power cut cannot take back. As for `lastLsn` otherwise. */
   get durableLsn(): bigint {
     return this.#lastLsn(false);
   }
 
-  /** The hard state that is durable, or null. A copy. */
+  /** The hard state that is durable, or null. A copy. As for `lastLsn` otherwise. */
   get hardState(): Uint8Array | null {
     return unwrap(native.walHardState(this.#log.handle));
   }

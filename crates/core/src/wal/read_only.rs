@@ -38,6 +38,8 @@ use crate::segment::{Cursor, Frame, KIND_USER_MIN, Log, LogOptions, Position};
 const SETTLE_PERIOD: Duration = Duration::from_millis(100);
 /// A writer may recover or close while a reader opens; more often somebody else must be at work.
 const ATTEMPTS_MAX: usize = 16;
+/// What is walked before it is shown: who is far behind does not hold all of it.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// A reader's place behind a writer.
 pub(super) struct Trailer {
@@ -174,32 +176,44 @@ impl Trailer {
     }
 
     fn show(&mut self, words: &Words) -> Result<()> {
-        if self.cursor.position() < words.durable {
+        while self.cursor.position() < words.durable {
             self.walk(words.durable)?;
+            self.take_for_durable();
         }
-        if self.cursor.position() <= words.durable {
-            if let Some(first) = self.view.durable() {
-                self.log.close_before(first);
-            }
-            self.durable = self.cursor.position();
+        if self.cursor.position() == words.durable {
+            self.take_for_durable();
         }
-        if self.cursor.position() < words.written {
+        while self.cursor.position() < words.written {
             self.walk(words.written)?;
         }
         Ok(())
     }
 
-    /// Reads on to a position, and shows what was read as written.
+    /// What was walked is durable.
+    fn take_for_durable(&mut self) {
+        if let Some(first) = self.view.durable() {
+            self.log.close_before(first);
+        }
+        self.durable = self.cursor.position();
+    }
+
+    /// Reads on for a piece, or to a position, and shows what was read as written.
     fn walk(&mut self, limit: Position) -> Result<()> {
         let mut updates = Vec::new();
-        let walked = self.walk_into(limit, &mut updates);
+        let walked = self.walk_into(limit, PIECE_BYTES, &mut updates);
         // Also where it did not get there: what the cursor has passed must not be lost.
         self.view.written(updates, self.cursor.position());
         walked
     }
 
-    fn walk_into(&mut self, limit: Position, updates: &mut Vec<Update>) -> Result<()> {
-        while self.cursor.position() < limit {
+    fn walk_into(
+        &mut self,
+        limit: Position,
+        bytes_max: usize,
+        updates: &mut Vec<Update>,
+    ) -> Result<()> {
+        let mut size_bytes = 0;
+        while self.cursor.position() < limit && size_bytes < bytes_max {
             match self.cursor.next(limit)? {
                 Some(frame) if frame.kind() >= KIND_USER_MIN => {
                     let change = self.state.apply(&frame).ok_or_else(|| {
@@ -209,6 +223,7 @@ impl Trailer {
                             .at_offset(u64::from(frame.start().offset()))
                     })?;
                     self.unproven.note(&frame);
+                    size_bytes += frame.records().map(<[u8]>::len).sum::<usize>();
                     push(updates, &frame, change);
                 }
                 Some(_) => {}
@@ -268,7 +283,7 @@ impl Trailer {
         if let Some(written) = self.written() {
             // What was shown as written is shown at once again: it is not taken back. If it cannot
             // be read, the next look says so.
-            let _walked = self.walk_into(written, &mut updates);
+            let _walked = self.walk_into(written, usize::MAX, &mut updates);
         }
         let end = self.cursor.position();
         self.view.replace(Again { read, updates, end, cut, is_pending });

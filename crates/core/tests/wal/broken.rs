@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use tidemark_core::wal::{Follower, Visibility, Wal, WalOp, WalOptions, WalTrail};
+use tidemark_core::wal::{Follower, SyncLevel, Visibility, Wal, WalOp, WalOptions, WalTrail};
 use tidemark_core::{ErrorKind, Result, Storage};
 use tidemark_storage::{OsError, Site};
 
@@ -199,9 +200,9 @@ fn c12_damage_in_the_readers_way_is_no_end_of_the_log() {
     let [follower, waiting] = [1, 4].map(|lsn| trail.handle.follow(lsn, Durable).unwrap());
     let coming = ask(&waiting, true);
     desk.commit(&[append_many(4..8, 300)]);
-    let whole = desk.world.disk().read(&first_segment()).unwrap();
+    let whole = desk.world.disk().read(first_segment()).unwrap();
     let edit = |bytes: &[u8]| {
-        desk.world.with_disk(|disk| disk.edit_in_place(&first_segment(), bytes));
+        desk.world.with_disk(|disk| disk.edit_in_place(first_segment(), bytes));
     };
     edit(&damaged(&whole, 5));
     assert_eq!(kind(trail.advance()), Some(ErrorKind::Corrupt));
@@ -308,4 +309,49 @@ fn r6_what_is_not_there_yet_costs_no_call_of_the_system() {
     assert_eq!(kind(trail.handle.read(4, 4, 1, Durable)), Some(ErrorKind::NotFound));
     let sites: Vec<_> = calls.lock().unwrap().keys().copied().collect();
     assert_eq!(sites, [Site::StateLoad]);
+}
+
+/// RD-2: who is far behind takes what it walks over in pieces, and shows each of them.
+#[test]
+fn rd2_a_reader_that_is_far_behind_does_not_hold_all_that_it_has_missed() {
+    const ENTRIES: u64 = 60;
+    const BYTES: usize = 200_000;
+    let scratch = Scratch::new();
+    let log = scratch.path("log");
+    let sync = SyncLevel::Interval(NonZeroU64::new(3_600_000).unwrap());
+    let options = WalOptions { sync, ..WalOptions::default() };
+    let writer = Machine::new().try_open(&log, options).unwrap();
+    let reader = Arc::<OnceLock<Wal>>::default();
+    let (stopped, released) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+    let shown = Arc::<Mutex<Vec<u64>>>::default();
+    let (own, stops, goes, notes) =
+        (Arc::clone(&reader), Arc::clone(&stopped), Arc::clone(&released), Arc::clone(&shown));
+    let storage = Hooked::storage(move |site| {
+        if site == Site::StateWait {
+            stops.store(true, Ordering::SeqCst);
+            eventually("it may go on", || goes.load(Ordering::SeqCst));
+        }
+        if site == Site::SegmentRead
+            && let Some(reader) = own.get()
+        {
+            notes.lock().unwrap().push(reader.last_lsn(Durable).unwrap());
+        }
+        None
+    });
+    let opened = Machine::on(storage).try_open(&log, read_only()).unwrap();
+    reader.set(opened).unwrap();
+    eventually("the thread stands still", || stopped.load(Ordering::SeqCst));
+    for number in 1..=ENTRIES {
+        put(&writer, record(u32::try_from(number).unwrap(), BYTES));
+    }
+    writer.call(&WalOp::Sync).unwrap();
+    released.store(true, Ordering::SeqCst);
+    let reader = reader.get().unwrap();
+    eventually("it has caught up", || reader.last_lsn(Durable).unwrap() == ENTRIES);
+    let mut shown = shown.lock().unwrap().clone();
+    shown.push(ENTRIES);
+    let most = shown.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    // A MiB, and the entry that makes it one.
+    assert!(most <= (1 << 20) / BYTES as u64 + 1, "{shown:?}");
+    reader.close_blocking();
 }
