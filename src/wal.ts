@@ -121,8 +121,8 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
    * The LSN of the last entry that is written; one less than the first in an empty log. In another
    * process than the writer's, as far as the log was followed: `read` looks further.
    *
-   * @throws TidemarkError code TIDEMARK_CORRUPT if damage is in the way to what the writer of another
-   * process wrote.
+   * @throws TidemarkError code TIDEMARK_CORRUPT if damage is in the way to what another process's
+   * writer wrote.
    */
   get lastLsn(): bigint {
     return this.#lastLsn(true);
