@@ -15,7 +15,7 @@ use super::options::Visibility;
 use super::reader::Reader;
 use super::view::{Found, Look, Seen};
 use super::waiters::WaiterId;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::io_thread::{IoThread, caught};
 
 /// What a follower knows.
@@ -114,7 +114,7 @@ impl Follower {
         if wait {
             self.give_or_wait(&look, done);
         } else {
-            self.give(&look, self.reader.view().look(&look), done);
+            self.give(&look, self.reader.view().look(&look), false, done);
         }
     }
 
@@ -138,7 +138,7 @@ impl Follower {
             Err(error) => Err(error),
         };
         if let Some(done) = take(&done) {
-            self.give(look, seen, done);
+            self.give(look, seen, true, done);
         }
     }
 
@@ -182,6 +182,7 @@ impl Follower {
         self: &Arc<Self>,
         look: &Look,
         seen: Result<Seen>,
+        wait: bool,
         done: impl FnOnce(Result<Option<Entries>>) + Send + 'static,
     ) {
         let seen = match seen {
@@ -195,20 +196,18 @@ impl Follower {
                 done(Ok(Some(self.moved(hot.copy(), seen.epoch))));
             }
             Found::Nothing | Found::Place(..) => {
-                let was_there = matches!(seen.found, Found::Place(..));
                 let (own, look) = (Arc::clone(self), *look);
                 let done = Arc::new(Mutex::new(Some(done)));
                 let (job_done, failed) = (Arc::clone(&done), done);
                 let job = move || {
                     let read = caught(|| own.reader.find(&look));
-                    let given = match read {
-                        Ok(Some((entries, epoch))) => Ok(Some(own.moved(entries, epoch))),
-                        Ok(None) if was_there => Err(own.end(beyond(look.from))),
-                        Ok(None) => Ok(None),
-                        Err(error) => Err(own.end(error)),
-                    };
-                    if let Some(done) = take(&job_done) {
-                        done(given);
+                    let Some(done) = take(&job_done) else { return };
+                    match read {
+                        Ok(Some((entries, epoch))) => done(Ok(Some(own.moved(entries, epoch)))),
+                        // It was truncated before it was read: nothing that was given is gone.
+                        Ok(None) if wait => own.step(look.bytes_max, true, done),
+                        Ok(None) => done(Ok(None)),
+                        Err(error) => done(Err(own.end(error))),
                     }
                 };
                 if let Err(error) = self.io.run(job)
@@ -236,12 +235,6 @@ impl Follower {
 
 fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
-/// It was there a moment ago, and was truncated while it was looked for.
-fn beyond(lsn: u64) -> Error {
-    let message = format!("the log was truncated before LSN {lsn} was read; begin again");
-    Error::new(ErrorKind::Conflict, message).with_sequence(lsn)
 }
 
 #[cfg(test)]

@@ -100,3 +100,28 @@ fn a_follower_that_waits_hears_of_a_truncate_and_of_a_purge() {
     wal.close_blocking();
     assert_eq!(kind(answer), tidemark_core::ErrorKind::Closed);
 }
+
+/// F-3: what was truncated before a loop had read it was never given: the loop waits for what takes
+/// its place.
+#[test]
+fn a_truncate_of_what_was_not_read_yet_is_no_conflict() {
+    let scratch = Scratch::new();
+    let wal = Machine::new().open(&scratch.path("log"));
+    put(&wal, "never read");
+    wal.close_blocking();
+    // Opened again, it has nothing in memory, and reads through its I/O thread.
+    let wal = Machine::new().open(&scratch.path("log"));
+    let (release, held) = channel::<()>();
+    let job = move || {
+        let _let_go = held.recv();
+    };
+    wal.run_io(job).unwrap();
+    let answer = ask(&wal.follow(1, Visibility::Durable).unwrap(), true);
+    wal.call(&WalOp::Truncate { after: 0 }).unwrap();
+    drop(release);
+    put(&wal, "in its place");
+    let given = answer.recv_timeout(HANG).unwrap().unwrap().unwrap();
+    let given: Vec<_> = given.iter().collect();
+    assert_eq!(given, [(1, b"in its place".as_slice())]);
+    wal.close_blocking();
+}
