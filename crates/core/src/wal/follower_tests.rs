@@ -40,7 +40,7 @@ fn a_call_that_comes_to_wait_just_after_a_close_hears_of_it() {
     trail.handle.close(|| ());
     let answer = go_on();
     let told = answer.try_recv().expect("it is told, and not left waiting").unwrap_err();
-    assert_eq!(told.kind(), ErrorKind::Closed);
+    assert_eq!(told.kind(), crate::ErrorKind::Closed);
     assert_eq!(Arc::strong_count(&follower), 1, "nobody waits any more");
 }
 

@@ -72,7 +72,7 @@ impl Behind<'_> {
             _ => {
                 let offset = self.cursor.position().offset();
                 let Ok(own_end) = end_of(log, own.number(), end) else {
-                    return Ok(Some(found.state.first));
+                    return Ok(Some(before(found.state.first)));
                 };
                 match &here {
                     _ if offset > own_end => {
@@ -80,8 +80,7 @@ impl Behind<'_> {
                         (next, BLOCK_BYTES, self.unproven.count_from(own_end))
                     }
                     Ok(same) => (Arc::clone(same), offset, 0),
-                    // Purged: what the reader has seen of later LSNs was cut off before that.
-                    Err(_) => return Ok(Some(found.state.first)),
+                    Err(_) => return Ok(Some(before(found.state.first))),
                 }
             }
         };
@@ -90,6 +89,14 @@ impl Behind<'_> {
         let later = found.index.lowest_cut_from(landing.number().saturating_add(1));
         Ok(walked.into_iter().chain(later).min())
     }
+}
+
+/// What counts as cut for a reader whose place was purged, when `first` is the first LSN that is
+/// left. What it has seen from there on was cut off, or it would not be purged; what it has seen
+/// below may have been, and other entries purged in its place. Who has not come to `first` hears
+/// of the purge instead.
+const fn before(first: u64) -> u64 {
+    first.saturating_sub(1)
 }
 
 /// Where the frames of a segment end, if the log ends at `end`.

@@ -267,8 +267,16 @@ impl History {
     }
 
     /// Somebody else looked while the writer stood still before a write or a sync: what it waits
-    /// for is not seen.
-    pub(crate) fn looked_at_a_writer(&self, found: &State) -> Result<(), Violation> {
+    /// for is not seen. A group may be synced in part before its results are told, if it goes on in
+    /// the next segment and its level has a delay (E-2): then that part may be seen.
+    pub(crate) fn looked_at_a_writer(
+        &self,
+        found: &State,
+        in_parts: bool,
+    ) -> Result<(), Violation> {
+        if in_parts {
+            return self.explain(found, self.least_durable, self.last_op()).map(drop);
+        }
         let unanswered =
             self.operations.iter().skip(count(self.base_op)).position(|it| !it.is_answered);
         let most = unanswered.map_or(self.last_op(), |index| self.base_op + index as u64);
@@ -380,7 +388,9 @@ impl History {
                     && after + 1 < next
             }
             Asked::Purge(before) if code == ErrorKind::Expired.code() => before > next,
-            Asked::Purge(before) => self.session.outlived_a_writer && before < next,
+            // Its place was purged before it knew of the writer: what became of what it had read
+            // nobody can tell any more.
+            Asked::Purge(before) => self.session.outlived_a_writer && before <= next,
             _ => false,
         };
         let known = if self.session.outlived_a_writer { 0 } else { self.session.op };

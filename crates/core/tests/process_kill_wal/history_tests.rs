@@ -13,7 +13,7 @@ fn judged(lines: &str) -> Option<Kind> {
         let done = if let Some(look) = line.strip_prefix("look ") {
             history.looked(&state(look))
         } else if let Some(look) = line.strip_prefix("watch ") {
-            history.looked_at_a_writer(&state(look))
+            history.looked_at_a_writer(&state(look), false)
         } else {
             history.hear(line.to_owned()).map(drop)
         };

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use tidemark_core::wal::{Bug, WalOptions};
+use tidemark_core::wal::{Bug, SyncLevel, WalOptions};
 
 use super::history::{Conviction, Heard, History, Kind, Violation};
 use super::kill_support::{Journal, Phased, Random, SIGKILL};
@@ -126,7 +126,8 @@ impl Round {
                 if stopped.stops_commits() && self.history.is_open() {
                     let found = look(&self.log(), self.options)?;
                     self.tally.looks_at_writers += 1;
-                    self.history.looked_at_a_writer(&found)?;
+                    let in_parts = matches!(self.options.sync, SyncLevel::Interval(_));
+                    self.history.looked_at_a_writer(&found, in_parts)?;
                 }
                 // Other threads have gone on and left a note of their own: this one stands there.
                 self.kill_writer(Some(stopped))

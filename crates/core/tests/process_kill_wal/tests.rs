@@ -74,9 +74,9 @@ mod planted {
     }
 
     /// C7: a truncate is on the medium when it is reported. Without it, entries are back, or what
-    /// follows them does not continue the log.
+    /// follows them does not continue the log, and a reader is told so.
     pub(super) fn forget_truncate() {
-        let any = [Kind::Lost, Kind::Resurrected, Kind::Torn, Kind::Unreadable];
+        let any = [Kind::Lost, Kind::Resurrected, Kind::Torn, Kind::Unreadable, Kind::Wrong];
         convicts(Bug::ForgetTruncate, &any);
     }
 }

@@ -7,14 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidemark_core::wal::{Io, SyncLevel, Visibility, Wal, WalOp, WalOptions};
+use tidemark_core::wal::{Io, SyncLevel, Visibility, Wal, WalOp, WalOptions, WalTrail};
 use tidemark_core::{ErrorKind, Storage};
 use tidemark_storage::Site;
 
 use super::rig::{Machine, given, metric, put, range, segments};
 use super::sim::Desk;
-use super::support::{Hooked, Scratch, eventually, inode};
-use super::wal_support::{LOG, append, append_many, record};
+use super::support::{Hooked, Scratch, eventually, inode, real};
+use super::wal_support::{LOG, append, append_many, record, small};
 
 use Visibility::Durable;
 
@@ -391,5 +391,41 @@ fn a_range_of_many_small_entries_is_given_whole() {
     }
     assert_eq!(next, ENTRIES + 1);
     assert_eq!(metric(&wal, "coldReads"), cold, "all of it was in memory");
+    wal.close_blocking();
+}
+
+/// F-2: what a reader has read may have been replaced and then purged before it knew of the next
+/// writer. At the first LSN that is left nothing is purged that it has yet to read, and nobody can
+/// tell what became of the rest: it is told.
+#[test]
+fn what_was_replaced_and_purged_behind_a_readers_back_is_told() {
+    let scratch = Scratch::new();
+    let log = scratch.path("log");
+    let wal = Machine::new().open(&log);
+    for number in 1..=5 {
+        put(&wal, format!("old {number}"));
+    }
+    let reads = WalOptions { read_only: true, ..small() };
+    let mut trail = WalTrail::open_inline(&real(), &log, reads).unwrap();
+    let follower = trail.handle.follow(1, Visibility::Durable).unwrap();
+    let mut read = 0;
+    while let Some(entries) = given(&follower, false).unwrap() {
+        read += entries.records.len();
+    }
+    assert_eq!(read, 5);
+    wal.close_blocking();
+    let wal = Machine::new().open(&log);
+    wal.call(&WalOp::Truncate { after: 0 }).unwrap();
+    let oldest = segments(&log)[0].clone();
+    let large = usize::try_from(small().segment_bytes / 4).unwrap();
+    for number in 1..=12 {
+        put(&wal, record(number, large));
+    }
+    wal.call(&WalOp::Purge { before: 6 }).unwrap();
+    eventually("the first segment is gone", || !oldest.exists());
+    trail.advance().unwrap();
+    assert_eq!(given(&follower, false).unwrap_err().kind(), ErrorKind::Conflict);
+    let again = trail.handle.follow(6, Visibility::Durable).unwrap();
+    assert_eq!(given(&again, false).unwrap().unwrap().first, 6);
     wal.close_blocking();
 }
