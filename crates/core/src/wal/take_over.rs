@@ -91,12 +91,12 @@ impl Behind<'_> {
     }
 }
 
-/// What counts as cut for a reader whose place was purged, when `first` is the first LSN that is
-/// left. What it has seen from there on was cut off, or it would not be purged; what it has seen
-/// below may have been, and other entries purged in its place. Who has not come to `first` hears
-/// of the purge instead.
-const fn before(first: u64) -> u64 {
-    first.saturating_sub(1)
+/// What counts as cut for a reader whose place is gone, when `first` is the first LSN that is left.
+/// What it has seen from there on was cut off, or it would not be gone; what it has seen below may
+/// have been, and other entries purged in its place. Who has not come to `first` hears of the purge
+/// instead, and nobody has seen what is below 1.
+fn before(first: u64) -> u64 {
+    first.saturating_sub(1).max(1)
 }
 
 /// Where the frames of a segment end, if the log ends at `end`.
