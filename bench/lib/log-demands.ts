@@ -1,6 +1,6 @@
 // What is demanded of a log, beside what came out.
 import { AT_ONCE, BULK, type Measured } from './measured-logs.ts';
-import { demand, number } from './report.ts';
+import { demand, note, number } from './report.ts';
 import { type Rounds, median, quantile, ratio } from './rounds.ts';
 
 const isMeasured = (rounds: Rounds): boolean => rounds.length > 0;
@@ -62,7 +62,8 @@ export function judgeAwaited(
     atMost(`${name}: p50 of the floor in another thread`, 1.25, ratio(own.single, handed.single));
   }
   if (inNode !== undefined) {
-    atMost(`${name}: p50 of what Node itself takes`, 1.25, ratio(own.single, inNode.single));
+    // Not demanded: the least that anybody can await in Node.
+    note(`${name}: ${number(ratio(own.single, inNode.single))}x of what Node itself takes (p50)`);
   }
 }
 

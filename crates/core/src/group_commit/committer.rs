@@ -7,8 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::direct::Slot;
+use super::lock_wait::{LockWait, WaitPort};
 use super::outbox::Pending;
-use super::queue::{LockWait, Next, Shared, TimeoutError, WaitPort, Waiting, Watchdog};
+use super::queue::{Next, Shared, TimeoutError, Waiting, Watchdog};
 use super::{Engine, Outbox, watchdog};
 use crate::error::{Error, ErrorKind, Result};
 

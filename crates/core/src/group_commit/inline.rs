@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Engine;
+use super::lock_wait::{LockWait, WaitPort};
 use super::outbox::{Outbox, Pending, Receipt, Settled, Sink};
-use super::queue::{LockWait, WaitPort};
 use crate::error::{Error, Result};
 
 /// Acquires, commits `ops` as one group, releases, and returns a result per operation, in their

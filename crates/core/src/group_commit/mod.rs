@@ -16,6 +16,7 @@
 mod committer;
 mod direct;
 mod inline;
+mod lock_wait;
 mod outbox;
 mod queue;
 mod watchdog;
@@ -32,9 +33,10 @@ use tidemark_storage::Storage;
 
 use self::direct::{Direct, Slot};
 pub use self::inline::{commit_inline, due_inline, finish_inline};
+pub use self::lock_wait::LockWait;
 pub use self::outbox::{Blocking, Outbox, Pending, Receipt, Settled, Sink, Ticket};
+pub use self::queue::CommitMetrics;
 use self::queue::Shared;
-pub use self::queue::{CommitMetrics, LockWait};
 use crate::error::{Error, ErrorKind, Result};
 use crate::poison::Poison;
 

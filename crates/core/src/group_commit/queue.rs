@@ -1,7 +1,6 @@
 //! The queue of one commit path: byte credits, withdrawal, deadlines, users.
 
 use std::collections::VecDeque;
-use std::fmt::{self, Debug};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -466,39 +465,4 @@ impl<Op, T> Shared<Op, T> {
 
 fn call(done: Box<dyn FnOnce() + Send>) {
     done();
-}
-
-/// Tells the watchdog that the commit thread waits for a lock.
-pub(super) trait WaitPort: Send + Sync {
-    /// The wait begins, if tickets can time out meanwhile; `timeout` makes the error of one whose
-    /// deadline passes.
-    fn begin(&self, timeout: Arc<dyn Fn() -> Error + Send + Sync>) -> Result<()>;
-    /// The wait is over.
-    fn end(&self);
-}
-
-/// What an engine wraps around a call that may wait for a lock.
-pub struct LockWait(pub(super) Arc<dyn WaitPort>);
-
-impl LockWait {
-    /// Runs `block` while tickets may time out with the error that `timeout` makes (GC-6).
-    ///
-    /// # Errors
-    /// `TIDEMARK_IO` if the system gives no thread to see to that; `block` was not run.
-    pub fn during<R>(
-        &self,
-        timeout: impl Fn() -> Error + Send + Sync + 'static,
-        block: impl FnOnce() -> R,
-    ) -> Result<R> {
-        self.0.begin(Arc::new(timeout))?;
-        let result = block();
-        self.0.end();
-        Ok(result)
-    }
-}
-
-impl Debug for LockWait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LockWait")
-    }
 }

@@ -15,6 +15,7 @@
 //! saw <reader> <lsn> <op> <index> <count>     entries that a reader was given
 //! bad <reader> <lsn>                          one whose bytes are not what was written
 //! told <reader> <code>                        it has to begin again
+//! rolls <writer>                              is about to seal a segment, perhaps within a group
 //! at <writer> <phase>                         stopped where it is to be killed
 //! err <who> <what>                            it cannot go on
 //! dead <who>                                  killed and waited for (by the observer)
@@ -113,6 +114,8 @@ pub(crate) struct History {
     least: u64,
     /// The last one that is known to be durable.
     least_durable: u64,
+    /// The last one that was asked for when the writer last went on to another segment.
+    rolled_after: u64,
     /// What the writer finds, run by run.
     found: Vec<Run>,
     is_open: bool,
@@ -183,6 +186,10 @@ impl History {
                 return Ok(Heard::Saw { entries: 0, must_begin_again: true });
             }
             "bad" => return Err(Violation::new(Kind::Changed, words.join(" "))),
+            "rolls" => {
+                self.rolled_after = self.last_op();
+                return Ok(Heard::Nothing);
+            }
             "at" => return Ok(Heard::Stopped(words[2].to_owned())),
             "err" => {
                 let damaged = words.get(2) == Some(&ErrorKind::Corrupt.code());
@@ -267,19 +274,17 @@ impl History {
     }
 
     /// Somebody else looked while the writer stood still before a write or a sync: what it waits
-    /// for is not seen. A group may be synced in part before its results are told, if it goes on in
-    /// the next segment and its level has a delay (E-2): then that part may be seen.
+    /// for is not seen. At a level with a delay, what comes before the seal of a segment is synced
+    /// before that, also within a group (E-2): of it, as much may be seen as had been asked for.
     pub(crate) fn looked_at_a_writer(
         &self,
         found: &State,
-        in_parts: bool,
+        has_delay: bool,
     ) -> Result<(), Violation> {
-        if in_parts {
-            return self.explain(found, self.least_durable, self.last_op()).map(drop);
-        }
         let unanswered =
             self.operations.iter().skip(count(self.base_op)).position(|it| !it.is_answered);
         let most = unanswered.map_or(self.last_op(), |index| self.base_op + index as u64);
+        let most = if has_delay { most.max(self.rolled_after) } else { most };
         match self.explain(found, self.least_durable.min(most), most) {
             Err(_) if self.explain(found, self.base_op, self.last_op()).is_ok_and(|k| k > most) => {
                 let what = format!("{found:?}: what follows {most} is not durable");

@@ -14,6 +14,8 @@ fn judged(lines: &str) -> Option<Kind> {
             history.looked(&state(look))
         } else if let Some(look) = line.strip_prefix("watch ") {
             history.looked_at_a_writer(&state(look), false)
+        } else if let Some(look) = line.strip_prefix("delayed ") {
+            history.looked_at_a_writer(&state(look), true)
         } else {
             history.hear(line.to_owned()).map(drop)
         };
@@ -84,6 +86,8 @@ pub(crate) fn clean() {
         ),
         &heard("try 0 3 durable truncate 1\n again 1 1\n saw 1 1 1 0 2\n dead 0\n saw 1 3 2 0 1"),
         &begun("watch 1 - 1 1 0 2"),
+        // The next segment was begun within the group of the second operation.
+        &begun("rolls 0\n delayed 1 2 1 1 0 2, 3 2 0 1"),
     ]);
 }
 
@@ -165,7 +169,17 @@ pub(crate) fn holes() {
 }
 
 pub(crate) fn early() {
-    convicts(Kind::Early, &[&begun("watch 1 2 1 1 0 2, 3 2 0 1")]);
+    convicts(
+        Kind::Early,
+        &[
+            &begun("watch 1 2 1 1 0 2, 3 2 0 1"),
+            &begun("delayed 1 2 1 1 0 2, 3 2 0 1"),
+            // Asked for only after the next segment was begun.
+            &begun(
+                "rolls 0\n try 0 3 durable append 1 - -\n delayed 1 2 1 1 0 2, 3 2 0 1, 4 3 0 1",
+            ),
+        ],
+    );
     // What was acknowledged as durable is durable.
     convicts(Kind::Lost, &[&heard("watch 1 - 1 1 0 2")]);
 }

@@ -126,8 +126,8 @@ impl Round {
                 if stopped.stops_commits() && self.history.is_open() {
                     let found = look(&self.log(), self.options)?;
                     self.tally.looks_at_writers += 1;
-                    let in_parts = matches!(self.options.sync, SyncLevel::Interval(_));
-                    self.history.looked_at_a_writer(&found, in_parts)?;
+                    let has_delay = matches!(self.options.sync, SyncLevel::Interval(_));
+                    self.history.looked_at_a_writer(&found, has_delay)?;
                 }
                 // Other threads have gone on and left a note of their own: this one stands there.
                 self.kill_writer(Some(stopped))

@@ -95,7 +95,10 @@ fn complaint_of(violation: &Violation) -> String {
 
 fn run(orders: &Orders, journal: &Journal) -> Result<(), String> {
     let phases = Arc::new(Phases::new(&orders.note, orders.aim, journal.clone()));
-    let storage = Hooked::watched(Arc::new(Watched { phases: Arc::clone(&phases) }));
+    let storage = Hooked::watched(Arc::new(Watched {
+        phases: Arc::clone(&phases),
+        journal: journal.clone(),
+    }));
     let log = Target::open(orders, &storage).map_err(|error| complaint(&error))?;
     let state = log.state().map_err(|violation| complaint_of(&violation))?;
     for run in runs(state.first, state.entries.iter().copied()) {
@@ -153,10 +156,14 @@ fn operation(op: u64, wish: &Wish) -> WalOp {
 /// Notes the phases, and tears the write that is to be torn.
 struct Watched {
     phases: Arc<Phases>,
+    journal: Journal,
 }
 
 impl Watch for Watched {
     fn before(&self, site: Site) -> Option<i32> {
+        if site == Site::SegmentSeal {
+            self.journal.tell(&format!("rolls {WRITER}"));
+        }
         self.phases.reach(site);
         None
     }
