@@ -62,7 +62,8 @@ pub enum LockMode {
 /// there. A piece that is stored into through a map is written back as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pages {
-    /// Many at once: later writes of many pages take half the time.
+    /// Some at once: later writes of many pages take half the time, and one of a single page no
+    /// longer than it did.
     Together,
     /// One by one: a store through a map is written back with its own page.
     Single,

@@ -130,6 +130,11 @@ impl<Op, T> Queue<Op, T> {
     pub(super) fn earliest_deadline(&self) -> Option<Duration> {
         self.pending.iter().filter_map(|pending| pending.deadline).min()
     }
+
+    /// Has the commit thread begin with what is pending, once it looks.
+    fn begin(&mut self) {
+        self.woken = !self.pending.is_empty();
+    }
 }
 
 impl<Op, T> Shared<Op, T> {
@@ -182,7 +187,8 @@ impl<Op, T> Shared<Op, T> {
                 queue.starved.push(Arc::clone(sink));
             }
             // Room comes from the commit thread, and nobody may have woken it yet.
-            self.begin(&mut queue);
+            queue.begin();
+            self.tell_thread(queue);
             return Ok(Enqueued::Full);
         }
         queue.in_flight_bytes = after;
@@ -193,13 +199,16 @@ impl<Op, T> Shared<Op, T> {
             self.watch.notify_one();
         }
         if wake {
-            self.begin(&mut queue);
+            queue.begin();
+            self.tell_thread(queue);
         }
         Ok(Enqueued::Accepted)
     }
 
     pub(super) fn wake(&self) {
-        self.begin(&mut self.lock());
+        let mut queue = self.lock();
+        queue.begin();
+        self.tell_thread(queue);
     }
 
     /// Whether an operation may be committed by its caller, who has the engine; counts it then.
@@ -218,18 +227,15 @@ impl<Op, T> Shared<Op, T> {
     pub(super) fn look_again(&self) {
         let mut queue = self.lock();
         queue.look_again = true;
-        self.tell_thread(&queue);
-    }
-
-    /// Has the commit thread begin with what is pending, now or after what it is at.
-    fn begin(&self, queue: &mut Queue<Op, T>) {
-        queue.woken = !queue.pending.is_empty();
         self.tell_thread(queue);
     }
 
-    /// Has the commit thread look at the queue, if it does not anyway before it waits.
-    fn tell_thread(&self, queue: &Queue<Op, T>) {
-        if queue.is_idle {
+    /// Has the commit thread look at the queue, if it does not anyway before it waits. It takes the
+    /// lock first, and may begin on this processor in the very moment in which it is told.
+    fn tell_thread(&self, queue: MutexGuard<'_, Queue<Op, T>>) {
+        let is_idle = queue.is_idle;
+        drop(queue);
+        if is_idle {
             self.work.notify_one();
         }
     }
@@ -261,9 +267,12 @@ impl<Op, T> Shared<Op, T> {
         }
     }
 
-    /// Bytes of a group that left memory: their credits are free.
-    pub(super) fn committed(&self, bytes: usize) {
-        self.freed(&mut self.lock(), bytes, 0);
+    /// Bytes of a group that left memory: their credits are free. Whether that group was the last
+    /// of what there was.
+    pub(super) fn committed(&self, bytes: usize) -> bool {
+        let mut queue = self.lock();
+        self.freed(&mut queue, bytes, 0);
+        bytes > 0 && queue.pending.is_empty()
     }
 
     /// Results that were delivered.
@@ -370,8 +379,8 @@ impl<Op, T> Shared<Op, T> {
 
     pub(super) fn drain(&self, timeout: Duration) -> bool {
         let deadline = self.storage.monotonic().saturating_add(timeout);
+        self.wake();
         let mut queue = self.lock();
-        self.begin(&mut queue);
         while queue.unsettled > 0 {
             let rest = deadline.saturating_sub(self.storage.monotonic());
             if rest.is_zero() {
@@ -400,14 +409,14 @@ impl<Op, T> Shared<Op, T> {
     pub(super) fn detach(&self, done: Box<dyn FnOnce() + Send>) {
         let mut queue = self.lock();
         queue.users = queue.users.saturating_sub(1);
-        self.begin(&mut queue);
+        queue.begin();
         let stays = queue.users > 0 || queue.waiting.is_some() || queue.gone;
-        if stays {
-            drop(queue);
-            done();
-        } else {
-            queue.on_exit.push(done);
+        let mut told = Some(done);
+        if !stays {
+            queue.on_exit.extend(told.take());
         }
+        self.tell_thread(queue);
+        told.into_iter().for_each(call);
     }
 
     /// After a panic: nothing is taken from the queue again, and the commit thread ends, whichever
@@ -421,7 +430,7 @@ impl<Op, T> Shared<Op, T> {
         for sink in mem::take(&mut queue.starved) {
             sink.credit();
         }
-        self.tell_thread(&queue);
+        self.tell_thread(queue);
     }
 
     pub(super) fn has_panicked(&self) -> bool {

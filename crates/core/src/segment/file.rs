@@ -24,6 +24,8 @@ const ATTEMPTS_MAX: usize = 8;
 const LOCK_ATTEMPTS_MAX: u32 = 150;
 const LOCK_PAUSE: Duration = Duration::from_micros(100);
 const LOCK_PAUSE_MAX: Duration = Duration::from_millis(10);
+/// From so many bytes on a call is quicker than a fault for each page of a map.
+const CALL_BYTES_MIN: usize = 8 * BLOCK;
 /// The smallest file: one that a recovery cut has a block of frames at least.
 const FILE_BYTES_MIN: u64 = 3 * BLOCK as u64;
 
@@ -239,12 +241,13 @@ impl Segment {
         Ok(needed)
     }
 
-    /// Writes whole blocks, in one call.
+    /// Writes whole blocks. A map sees them as well: it shows the pages that the call
+    /// writes to, and a sync of it brings all of the file's to the medium.
     pub(super) fn write_blocks(&self, site: Site, bytes: &[u8], offset: u32) -> Result<()> {
         debug_assert!(bytes.len().is_multiple_of(BLOCK), "SG-10: whole blocks are written");
         let written = match &self.map {
-            Some(map) => map.write(site, offset as usize, bytes),
-            None => self.file.write_all(site, bytes, u64::from(offset)),
+            Some(map) if bytes.len() < CALL_BYTES_MIN => map.write(site, offset as usize, bytes),
+            _ => self.file.write_all(site, bytes, u64::from(offset)),
         };
         written.map_err(|os| Error::os("write", &self.path, os).at_offset(u64::from(offset)))
     }

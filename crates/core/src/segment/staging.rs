@@ -5,6 +5,7 @@
 //! fit into its rest, is not written again. A frame is chained to the one before and numbered by
 //! its writer's nonce and counter when it is staged (SG-6).
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -88,9 +89,12 @@ impl Staging {
         self
     }
 
-    /// Nothing, at the start of the segment that follows.
-    pub(super) fn next(&self, header: &Header, frames_end: u32) -> Self {
-        Self::new(header, frames_end, &self.identity)
+    /// Nothing, at the start of the segment that follows. The buffer goes on: nothing is staged in
+    /// it.
+    pub(super) fn next(&mut self, header: &Header, frames_end: u32) -> Self {
+        let mut buffer = mem::take(&mut self.buffer);
+        buffer.clear();
+        Self { buffer, ..Self::new(header, frames_end, &self.identity) }
     }
 
     pub(super) const fn synced(&self) -> Position {
@@ -189,13 +193,14 @@ impl Staging {
         let table_bytes = count * TABLE_ENTRY;
         let at = (start - self.base) as usize;
         let start = Position::new(self.number, start);
-        self.buffer.resize(at + FRAME_HEADER, 0);
-        for record in records.clone() {
+        self.buffer.reserve((at + frame_bytes as usize).saturating_sub(self.buffer.len()));
+        let table_at = at + FRAME_HEADER;
+        self.buffer.resize(table_at + table_bytes, 0);
+        // In one pass: a record is copied while it is in the processor's cache.
+        for (record, entry_at) in records.zip((table_at..).step_by(TABLE_ENTRY)) {
             let size = u32::try_from(record.len()).ok()?;
-            self.buffer.extend_from_slice(&size.to_le_bytes());
-            self.buffer.extend_from_slice(&crc32c::crc32c(record).to_le_bytes());
-        }
-        for record in records {
+            put(&mut self.buffer, entry_at, &size.to_le_bytes());
+            put(&mut self.buffer, entry_at + 4, &crc32c::crc32c(record).to_le_bytes());
             self.buffer.extend_from_slice(record);
         }
         self.buffer.resize(at + frame_bytes as usize, 0);

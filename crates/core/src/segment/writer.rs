@@ -1,6 +1,6 @@
 //! The tail of a log, in the process that writes it.
 //!
-//! Frames are staged in memory, written in one call of whole blocks, and synced. Nothing is tried
+//! Frames are staged in memory, written in one go of whole blocks, and synced. Nothing is tried
 //! again: after a failed write or sync nothing is believed, and every later call is refused.
 
 use std::fmt::Debug;
@@ -141,7 +141,7 @@ impl Writer {
         self.staging.stage(kind, flags, number, records.into_iter())
     }
 
-    /// Writes everything that is staged, in one call of whole blocks; returns its end.
+    /// Writes everything that is staged, in one go of whole blocks; returns its end.
     ///
     /// # Durability
     /// None: a kill loses nothing of it, a power cut any part.

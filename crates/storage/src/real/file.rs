@@ -8,6 +8,7 @@ use rustix::io::{self, Errno, retry_on_intr};
 
 use super::allocate::{Blocks, allocate};
 use super::map::RealMap;
+use super::write::write_at;
 use super::{at, mount};
 use crate::{File, FileId, FileKind, LockMode, Map, Pages, Result, Site, Stat, Timestamp};
 
@@ -29,7 +30,7 @@ impl File for RealFile {
     }
 
     fn write_at(&self, _site: Site, from: &[u8], offset: u64) -> Result<usize> {
-        retry_on_intr(|| io::pwrite(&self.descriptor, from, offset)).map_err(at("pwrite"))
+        write_at(&self.descriptor, from, offset)
     }
 
     fn set_len(&self, _site: Site, size_bytes: u64) -> Result<()> {

@@ -8,6 +8,7 @@ mod map;
 mod mapping;
 mod mount;
 mod words;
+mod write;
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsRawFd;

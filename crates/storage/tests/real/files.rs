@@ -174,6 +174,25 @@ fn writes_are_positional() {
     file.sync_all(HERE).unwrap();
 }
 
+/// A large write is done piece by piece, each on its way to the medium while the next is copied:
+/// together they are the whole, whatever lies around it.
+#[test]
+fn a_large_write_is_done_by_pieces_that_make_the_whole() {
+    const MIB: usize = 1 << 20;
+    let scratch = Scratch::new();
+    let file = scratch.file("file", b"before");
+    let bytes: Vec<u8> = (0..=250).flat_map(|byte| [byte; 12_533]).take(3 * MIB + 5).collect();
+    assert_eq!(bytes.len(), 3 * MIB + 5);
+    assert_eq!(file.write_at(HERE, &bytes, 3).unwrap(), MIB);
+    assert_eq!(file.write_at(HERE, &bytes[..MIB], 3).unwrap(), MIB);
+    assert_eq!(file.write_at(HERE, &bytes[..MIB - 1], 3).unwrap(), MIB - 1);
+    file.write_all(HERE, &bytes, 3).unwrap();
+    file.sync_data(HERE).unwrap();
+    let held = fs::read(scratch.path("file")).unwrap();
+    assert!(held == [b"bef".as_slice(), &bytes].concat(), "{} bytes", held.len());
+    assert_eq!(file.write_at(HERE, &bytes, u64::MAX).unwrap_err().errno, libc::EINVAL);
+}
+
 /// A file opened to read is not written to.
 #[test]
 fn a_file_opened_to_read_refuses_writes() {
