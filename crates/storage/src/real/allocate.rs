@@ -7,15 +7,13 @@
 //! Not promised: anything about what the file held already, and nothing is durable before a sync.
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{self, FallocateFlags};
+use rustix::fs;
 use rustix::io::{self, Errno, retry_on_intr};
 
-use super::at;
 use super::file::{stat_from, writes};
+use super::{at, system};
 use crate::{FileKind, OsError, Pages, Result};
 
-/// `FALLOC_FL_WRITE_ZEROES`, which `rustix` has no name for yet.
-const WRITE_ZEROES: FallocateFlags = FallocateFlags::from_bits_retain(0x80);
 /// Large enough that system calls do not count. The page cache keeps such a piece together, and a
 /// write or a sync of any block of it walks over all its blocks: in pieces of a MiB a lone block
 /// took up to 10 us more.
@@ -68,7 +66,7 @@ fn write(file: &OwnedFd, start: u64, end: u64, pages: Pages) -> Result<()> {
         Pages::Together => PIECE_SIZE,
         Pages::Single => PAGE_SIZE,
     };
-    match retry_on_intr(|| fs::fallocate(file, WRITE_ZEROES, start, end - start)) {
+    match system::write_zeroes(file, start, end - start) {
         Ok(()) => Ok(()),
         // This kernel, file system or device cannot, or cannot in this place.
         Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => {
@@ -81,7 +79,7 @@ fn write(file: &OwnedFd, start: u64, end: u64, pages: Pages) -> Result<()> {
 /// Asks for the blocks of `start..end` in one piece; false where the file system cannot. What does
 /// not fit is refused before anything is written, rather than by filling the disk.
 fn reserve(file: &OwnedFd, start: u64, end: u64) -> Result<bool> {
-    match retry_on_intr(|| fs::fallocate(file, FallocateFlags::empty(), start, end - start)) {
+    match system::reserve(file, start, end - start) {
         Ok(()) => Ok(true),
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
         Err(errno) => Err(at("fallocate")(errno)),

@@ -31,6 +31,8 @@ use libc::{
 use libc::{sigaction, siginfo_t};
 use rustix::mm::{self, MapFlags, ProtFlags};
 
+use super::system::{LOST_PAGE, NO_FAULT};
+
 /// How many regions can be mapped at once.
 const REGION_COUNT_MAX: usize = 1024;
 /// How often somebody may put a handler in front of ours.
@@ -173,7 +175,7 @@ extern "C" fn on_bus<const COPY: usize>(signal: c_int, info: *mut siginfo_t, con
     // SAFETY: the kernel, or who goes on to us, hands over a description that is whole.
     let about = unsafe { &*info };
     let code = about.si_code;
-    if matches!(code, libc::BUS_ADRERR | libc::BUS_MCEERR_AR) {
+    if LOST_PAGE.contains(&code) {
         // SAFETY: the description of these faults has an address.
         let address = unsafe { about.si_addr() };
         if rescue(address.addr()) {
@@ -181,7 +183,7 @@ extern "C" fn on_bus<const COPY: usize>(signal: c_int, info: *mut siginfo_t, con
         }
     }
     // Above 0 is the kernel; an error of memory that nobody has touched yet is no fault.
-    let is_fault = code > 0 && code != libc::BUS_MCEERR_AO;
+    let is_fault = code > 0 && Some(code) != NO_FAULT;
     if let Some(found) = FOUND.get(COPY) {
         found.go_on(is_fault, signal, info, context);
     }

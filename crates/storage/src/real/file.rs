@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{self, FileType, FlockOperation, Gid, Mode, OFlags, Uid};
+use rustix::fs::{self, FileType, FlockOperation, Gid, OFlags, Uid};
 use rustix::io::{self, Errno, retry_on_intr};
 
 use super::allocate::{Blocks, allocate};
 use super::map::RealMap;
 use super::write::write_at;
-use super::{at, mount};
+use super::{at, mount, system};
 use crate::{File, FileId, FileKind, LockMode, Map, Pages, Result, Site, Stat, Timestamp};
 
 /// An owned descriptor; closing it (dropping this and its maps) frees its lock.
@@ -47,11 +47,11 @@ impl File for RealFile {
 
     fn sync_data(&self, _site: Site) -> Result<()> {
         // Not retried, not even after EINTR: whether the pages are still dirty is then unknown.
-        fs::fdatasync(&self.descriptor).map_err(at("fdatasync"))
+        system::sync_data(&self.descriptor).map_err(at("fdatasync"))
     }
 
     fn sync_all(&self, _site: Site) -> Result<()> {
-        fs::fsync(&self.descriptor).map_err(at("fsync"))
+        system::sync_all(&self.descriptor).map_err(at("fsync"))
     }
 
     fn stat(&self, _site: Site) -> Result<Stat> {
@@ -59,7 +59,7 @@ impl File for RealFile {
     }
 
     fn set_mode(&self, _site: Site, mode: u32) -> Result<()> {
-        fs::fchmod(&self.descriptor, Mode::from_raw_mode(mode)).map_err(at("fchmod"))
+        fs::fchmod(&self.descriptor, system::mode(mode)).map_err(at("fchmod"))
     }
 
     fn set_owner(&self, _site: Site, user_id: u32, group_id: u32) -> Result<()> {
@@ -124,7 +124,7 @@ pub(super) fn stat_from(stat: &fs::Stat) -> Stat {
         },
         link_count: stat.st_nlink as u64,
         size_bytes: stat.st_size as u64,
-        mode: stat.st_mode & 0o7777,
+        mode: stat.st_mode as u32 & 0o7777,
         user_id: stat.st_uid,
         group_id: stat.st_gid,
         modified: Timestamp {

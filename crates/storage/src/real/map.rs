@@ -3,10 +3,6 @@
 //! Each access asks the guard before, because a map that lost a page stays lost, and again after
 //! it: the answer is then about that very access. The fence in between keeps the processor from
 //! asking too early (G3 of [`super::bus_guard`]).
-//!
-//! The kernel waits on halves of words. So a waiter gives it both halves to compare, the low one
-//! first, and is woken by the low one: a change of the high half alone is seen either by the second
-//! comparison, or comes so late that the waiter is already listed for the wake that follows it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{self, Acquire, Release, SeqCst};
@@ -17,21 +13,14 @@ use std::time::Duration;
 use rustix::fd::OwnedFd;
 use rustix::fs;
 use rustix::io::Errno;
-use rustix::thread::futex::{self, Wait, WaitFlags, WaitPtr, WaitvFlags};
-use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use super::at;
 use super::bus_guard::{self, Guarded};
 use super::file::{stat_from, writes};
 use super::mapping::{Pages, low_half};
+use super::system;
 use super::words::{WORD_SIZE, copy_in, copy_out};
 use crate::{FileKind, Interrupt, Map, OsError, Result, Site};
-
-/// What a wait lasts at most where the kernel compares the low half alone (before Linux 5.16): a
-/// change of the high half is then seen by the next look.
-const BLIND_WAIT_MAX: Duration = Duration::from_millis(10);
-/// No wait is longer; the kernel's clock has an end.
-const WAIT_MAX: Duration = Duration::from_secs(1 << 30);
 
 /// A mapping, what guards it, and the open file, whose lock lives as long.
 #[derive(Debug)]
@@ -146,7 +135,7 @@ impl Map for RealMap {
         if found != seen || interrupt.is_some_and(Interrupt::is_raised) {
             return Ok(());
         }
-        match wait_for_change(word, seen, timeout, interrupt) {
+        match system::wait(word, seen, timeout, interrupt) {
             // Woken, changed, too late, or a signal came: the caller looks which.
             Ok(()) | Err(Errno::AGAIN | Errno::TIMEDOUT | Errno::INTR) => {
                 self.after("futex", Acquire)
@@ -157,8 +146,7 @@ impl Map for RealMap {
 
     fn wake(&self, _site: Site, offset: usize) -> Result<()> {
         let word = self.word("futex", offset, false)?;
-        futex::wake(low_half(word), futex::Flags::empty(), i32::MAX.unsigned_abs())
-            .map_err(|errno| self.futex_failed(errno))?;
+        system::wake(low_half(word)).map_err(|errno| self.futex_failed(errno))?;
         self.after("futex", Acquire)
     }
 
@@ -173,80 +161,5 @@ impl Map for RealMap {
 /// Wakes everybody who sleeps on a word of this process.
 pub(crate) fn wake_all(word: &AtomicU32) {
     // It can fail only for an address that is none.
-    let _woken = futex::wake(word, futex::Flags::empty(), i32::MAX.unsigned_abs());
-}
-
-/// Sleeps until the word is woken, is no longer `seen`, the interrupt is raised, or the time is
-/// over.
-fn wait_for_change(
-    word: &AtomicU64,
-    seen: u64,
-    timeout: Duration,
-    interrupt: Option<&Interrupt>,
-) -> rustix::io::Result<()> {
-    let timeout = timeout.min(WAIT_MAX);
-    // Compared as they lie in memory: two halves, the low one first, each little-endian.
-    let (low, high) = (seen & u64::from(u32::MAX), seen >> u32::BITS);
-    let on = |address: *mut u32, value: u64| {
-        let mut one = Wait::new();
-        one.val = value;
-        one.uaddr = WaitPtr::new(address.cast());
-        one.flags = WaitFlags::SIZE_U32;
-        one
-    };
-    let half = |value: u64, place: usize| {
-        let value = if cfg!(target_endian = "little") { value } else { value.swap_bytes() >> 32 };
-        on(word.as_ptr().cast::<u32>().wrapping_add(place), value)
-    };
-    let mut words = vec![half(low, 0), half(high, 1)];
-    words.extend(interrupt.map(|interrupt| on(interrupt.word().as_ptr(), 0)));
-    let now = clock_gettime(ClockId::Monotonic);
-    let until = now + timespec(timeout);
-    match futex::waitv(&words, WaitvFlags::empty(), Some(&until), ClockId::Monotonic) {
-        // A kernel before 5.16, or a sandbox that does not know the call.
-        Err(Errno::NOSYS | Errno::PERM) => {
-            let value =
-                words.first().and_then(|low| u32::try_from(low.val).ok()).unwrap_or_default();
-            let timeout = timespec(timeout.min(BLIND_WAIT_MAX));
-            futex::wait(low_half(word), futex::Flags::empty(), value, Some(&timeout))
-        }
-        answer => answer.map(drop),
-    }
-}
-
-/// A duration of at most [`WAIT_MAX`] as the kernel takes it.
-fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or_default(),
-        tv_nsec: duration.subsec_nanos().into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What a waiter finds that looked just before the word changed: the kernel compares both
-    /// halves, so that it does not sleep over a change of the high one alone.
-    #[test]
-    fn a_change_of_either_half_just_before_the_sleep_is_seen() {
-        let seen: u64 = 5 | 6 << 32;
-        for now in [seen ^ 1, seen ^ (1 << 32), seen ^ (1 << 63), 6 | 5 << 32, !seen] {
-            let word = AtomicU64::new(now.to_le());
-            let answer = wait_for_change(&word, seen, Duration::from_secs(2), None);
-            assert_eq!(answer, Err(Errno::AGAIN), "{now:#x}");
-        }
-        let word = AtomicU64::new(seen.to_le());
-        let answer = wait_for_change(&word, seen, Duration::from_millis(1), None);
-        assert_eq!(answer, Err(Errno::TIMEDOUT));
-    }
-
-    /// An interrupt that comes between the last look and the sleep is not lost.
-    #[test]
-    fn an_interrupt_just_before_the_sleep_ends_it() {
-        let (word, interrupt) = (AtomicU64::new(5), Interrupt::default());
-        interrupt.raise();
-        let answer = wait_for_change(&word, 5, Duration::MAX, Some(&interrupt));
-        assert_eq!(answer, Err(Errno::AGAIN));
-    }
+    let _woken = system::wake(word);
 }

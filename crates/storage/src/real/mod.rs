@@ -6,12 +6,23 @@ mod bus_guard;
 mod file;
 mod map;
 mod mapping;
-mod mount;
 mod words;
 mod write;
 
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod system;
+#[cfg(target_os = "macos")]
+#[path = "macos.rs"]
+mod system;
+
+#[cfg(target_os = "linux")]
+mod mount;
+#[cfg(target_os = "macos")]
+#[path = "mount_macos.rs"]
+mod mount;
+
 use std::ffi::{OsStr, OsString};
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -19,14 +30,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::rand::{GetRandomFlags, getrandom};
 
 use self::file::{RealFile, stat_from};
 pub(crate) use self::map::wake_all;
 use crate::{Access, Create, File, FileSystem, Open, OsError, Result, Site, Stat, Storage};
 
-#[cfg(not(target_os = "linux"))]
-compile_error!("tidemark-storage knows Linux only; another system needs its own `real` module");
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+compile_error!(
+    "tidemark-storage knows Linux and macOS; another system needs files of its own here"
+);
 
 /// The file systems, the clock and the randomness of this machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,7 +58,7 @@ impl Storage for RealStorage {
         let fixed = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let (create, mode) = match how.create {
             Create::Never => (OFlags::empty(), Mode::empty()),
-            Create::New { mode } => (OFlags::CREATE | OFlags::EXCL, Mode::from_raw_mode(mode)),
+            Create::New { mode } => (OFlags::CREATE | OFlags::EXCL, system::mode(mode)),
         };
         let descriptor =
             retry_on_intr(|| fs::open(path, access | fixed | create, mode)).map_err(at("open"))?;
@@ -67,8 +79,8 @@ impl Storage for RealStorage {
     }
 
     fn make_dir(&self, _site: Site, path: &Path, mode: u32) -> Result<()> {
-        fs::mkdir(path, Mode::from_raw_mode(mode)).map_err(at("mkdir"))?;
-        set_directory_mode(path, Mode::from_raw_mode(mode))
+        fs::mkdir(path, system::mode(mode)).map_err(at("mkdir"))?;
+        system::set_directory_mode(path, system::mode(mode))
     }
 
     fn remove_dir(&self, _site: Site, path: &Path) -> Result<()> {
@@ -93,7 +105,7 @@ impl Storage for RealStorage {
     }
 
     fn sync_dir(&self, _site: Site, path: &Path) -> Result<()> {
-        fs::fsync(open_directory(path)?).map_err(at("fsync"))
+        system::sync_all(&open_directory(path)?).map_err(at("fsync"))
     }
 
     fn stat(&self, _site: Site, path: &Path) -> Result<Stat> {
@@ -128,8 +140,7 @@ impl Storage for RealStorage {
     fn random(&self, _site: Site, into: &mut [u8]) -> Result<()> {
         let mut done = 0;
         while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            done += retry_on_intr(|| getrandom(&mut *rest, GetRandomFlags::empty()))
-                .map_err(at("getrandom"))?;
+            done += system::random(rest).map_err(at("getrandom"))?;
         }
         Ok(())
     }
@@ -139,23 +150,4 @@ impl Storage for RealStorage {
 fn open_directory(path: &Path) -> Result<rustix::fd::OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     retry_on_intr(|| fs::open(path, flags, Mode::empty())).map_err(at("open"))
-}
-
-/// Gives a directory that was just made its mode, which the umask has cut.
-///
-/// `chmod` on the path would follow a link that somebody has put there, and the kernel can be told
-/// not to only since Linux 6.6. So the directory is opened without following, and as a mere place:
-/// to open it to read would need the very bits that the umask may have taken. What is open like
-/// that has no `fchmod`, but a name in `/proc` that leads to it and to nothing else.
-fn set_directory_mode(path: &Path, mode: Mode) -> Result<()> {
-    let only_this = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = |how| retry_on_intr(|| fs::open(path, how | only_this, Mode::empty()));
-    let place = open(OFlags::PATH).map_err(at("open"))?;
-    match fs::chmod(format!("/proc/self/fd/{}", place.as_raw_fd()), mode) {
-        // No /proc is mounted: this way serves every umask that leaves the owner's read bit.
-        Err(Errno::NOENT) => {
-            fs::fchmod(open(OFlags::RDONLY).map_err(at("open"))?, mode).map_err(at("fchmod"))
-        }
-        answer => answer.map_err(at("chmod")),
-    }
 }

@@ -4,14 +4,11 @@
 //! Not promised: anything about the medium. To start writing back flushes nothing and tells of no
 //! piece that it got there; that is the sync's part, and an error that comes later is the sync's to
 //! tell (S4).
-#![expect(unsafe_code, reason = "sync_file_range has no safe wrapper")]
-
-use std::os::fd::AsRawFd;
 
 use rustix::fd::OwnedFd;
 use rustix::io::{self, Errno, retry_on_intr};
 
-use super::at;
+use super::{at, system};
 use crate::Result;
 
 /// A piece: large enough for the device, small enough that the first one is on its way soon.
@@ -30,21 +27,14 @@ pub(super) fn write_at(file: &OwnedFd, from: &[u8], offset: u64) -> Result<usize
     }
 }
 
-/// Has the kernel begin to bring a range to the medium. Where it cannot be asked, the sync does all.
+/// Has the kernel begin to bring a range to the medium. Where it cannot be asked, the sync does
+/// all.
 fn start_writing_back(file: &OwnedFd, offset: u64, count: usize) -> Result<()> {
     let (Ok(start), Ok(size)) = (i64::try_from(offset), i64::try_from(count)) else {
         // The write would have failed.
         return Ok(());
     };
-    let how = libc::SYNC_FILE_RANGE_WRITE;
-    let asked = retry_on_intr(|| {
-        // SAFETY: it takes numbers, and the descriptor is open for as long as it is borrowed.
-        match unsafe { libc::sync_file_range(file.as_raw_fd(), start, size, how) } {
-            0 => Ok(()),
-            _ => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)),
-        }
-    });
-    asked.or_else(ignore_unknown)
+    system::start_writing_back(file, start, size).or_else(ignore_unknown)
 }
 
 /// An error that says that the kernel cannot be asked is none. Every other is told: nobody may hear
