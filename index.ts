@@ -25,7 +25,7 @@ export { MemoryStore } from './src/memory-store.ts';
 export { ResumeKey } from './src/resume-key.ts';
 export type { JsonValue, ResumeKeySource } from './src/resume-key.ts';
 export { Wal } from './src/wal.ts';
-export type { WalEvents } from './src/wal.ts';
+export type { WalEvents } from './src/wal-events.ts';
 export type {
   WalAppendManyOptions,
   WalAppendOptions,

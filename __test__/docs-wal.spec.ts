@@ -95,7 +95,7 @@ test('the guide names every metric, every event and every member of the report',
   await wal.close();
   const { wal: reader } = await openLog(t, { readOnly: true }, directory);
   t.deepEqual(tableUnder('After a crash'), Object.keys(reader.recovery));
-  const source = readFileSync(path.join(root, 'src/wal.ts'), 'utf8');
+  const source = readFileSync(path.join(root, 'src/wal-events.ts'), 'utf8');
   const [, events = ''] = /interface WalEvents \{(.*?)\n\}/s.exec(source) ?? [];
   const names = [...events.matchAll(/^ {2}(\w+): \[/gm)].map(([, name]) => name);
   t.deepEqual(tableUnder('Events'), names);

@@ -60,13 +60,34 @@ export type Metrics = Readonly<Record<string, bigint | number | LatencySummary>>
 /** What a store tells without being asked. */
 export interface StoreEvents {
   /** Another process deleted a checkpoint or set it back since this one last saw it. */
-  regressed: [{ key: ResumeKey; from: Checkpoint; to: Checkpoint | undefined }];
+  regressed: [
+    {
+      /** Whose checkpoint it is, without a name. */
+      key: ResumeKey;
+      /** What this process knew. */
+      from: Checkpoint;
+      /** What the disk holds; undefined if it was deleted. */
+      to: Checkpoint | undefined;
+    },
+  ];
   /** A file that could not be decoded was moved aside. */
-  quarantined: [{ path: string; quarantine: string }];
+  quarantined: [
+    {
+      /** Where it was. */
+      path: string;
+      /** Where it is now. */
+      quarantine: string;
+    },
+  ];
   /** The outcome of a write is unknown; the store takes nothing more until opened again. */
   poisoned: [error: TidemarkError];
   /** The medium took longer than a second to sync. */
-  slowSync: [{ durationMs: number }];
+  slowSync: [
+    {
+      /** How long it took, in milliseconds. */
+      durationMs: number;
+    },
+  ];
 }
 
 /**
@@ -78,7 +99,11 @@ export interface CheckpointStore extends AsyncDisposable {
   readonly durability: Durability;
   /** What was repaired since the store was opened. */
   readonly recovery: RecoveryReport;
-  /** Number of checkpoints that this process knows. */
+  /**
+   * Number of checkpoints that this process knows.
+   *
+   * @throws TidemarkError code TIDEMARK_CLOSED.
+   */
   readonly size: number;
 
   /**
@@ -92,7 +117,11 @@ export interface CheckpointStore extends AsyncDisposable {
     options?: { readonly fresh?: boolean; readonly signal?: AbortSignal },
   ): Promise<Checkpoint | undefined>;
 
-  /** The checkpoint of a key, as this process knows it. Touches no disk. */
+  /**
+   * The checkpoint of a key, as this process knows it. Touches no disk.
+   *
+   * @throws TypeError code TIDEMARK_INVALID_ARGUMENT; TidemarkError code TIDEMARK_CLOSED.
+   */
   getSync(key: ResumeKey): Checkpoint | undefined;
 
   /**
@@ -111,21 +140,36 @@ export interface CheckpointStore extends AsyncDisposable {
     options?: { readonly signal?: AbortSignal },
   ): Promise<PutResult>;
 
-  /** As {@link CheckpointStore.put}; null, and nothing done, if there is no room in the queue. */
+  /**
+   * As {@link CheckpointStore.put}; null, and nothing done, if there is no room in the queue. It
+   * does not throw: bad input, too, rejects the promise.
+   */
   tryPut(key: ResumeKey, checkpoint: CheckpointInput): Promise<PutResult> | null;
 
-  /** Puts several in one atomic commit, judged in order. */
+  /**
+   * Puts several in one atomic commit, judged in order. Resolves, when all of it is durable, to one
+   * result for each, in the same order.
+   *
+   * @throws As {@link CheckpointStore.put}; then none of them is done.
+   */
   putMany(
     entries: Iterable<readonly [ResumeKey, CheckpointInput]>,
     options?: { readonly signal?: AbortSignal },
   ): Promise<PutResult[]>;
 
-  /** As {@link CheckpointStore.put}, blocking: for exit handlers and command-line tools. */
+  /**
+   * As {@link CheckpointStore.put}, blocking: for exit handlers and command-line tools. It returns
+   * when the result is durable.
+   *
+   * @throws As {@link CheckpointStore.put}.
+   */
   putSync(key: ResumeKey, checkpoint: CheckpointInput): PutResult;
 
   /**
    * Deletes a checkpoint; after that any sequence may be put. With `ifSequence`, only if the store
-   * holds that sequence or a smaller one.
+   * holds that sequence or a smaller one. Resolves when the outcome is durable.
+   *
+   * @throws As {@link CheckpointStore.put}, about the key and `ifSequence`.
    */
   delete(
     key: ResumeKey,
@@ -134,20 +178,37 @@ export interface CheckpointStore extends AsyncDisposable {
 
   /**
    * Deletes, in one commit, every checkpoint that `keep` answers false for; one that changes
-   * meanwhile stays. Resolves to the number deleted.
+   * meanwhile stays. Resolves, when that is durable, to the number deleted.
+   *
+   * @throws TypeError code TIDEMARK_INVALID_ARGUMENT; TidemarkError as {@link CheckpointStore.put};
+   * and whatever `keep` throws, before anything is deleted.
    */
   prune(keep: (key: ResumeKey, checkpoint: Checkpoint) => boolean): Promise<number>;
 
   /**
    * Every checkpoint, sorted by key, as the disk holds them at the first `next()`. With `prefix`,
    * those whose key has a name that begins so, where the store keeps names.
+   *
+   * @throws From `next()`: TypeError code TIDEMARK_INVALID_ARGUMENT; TidemarkError code
+   * TIDEMARK_UNSUPPORTED for a prefix where the store keeps no names, TIDEMARK_CLOSED, TIDEMARK_IO,
+   * TIDEMARK_DECODE and what else a file's content deserves.
    */
   entries(options?: { readonly prefix?: string }): AsyncIterable<[ResumeKey, Checkpoint]>;
 
-  /** Brings what this process knows up to what is on disk. */
+  /**
+   * Brings what this process knows up to what is on disk. Aborted, it may have done so all the
+   * same.
+   *
+   * @throws As {@link CheckpointStore.get} with `fresh`.
+   */
   refresh(options?: { readonly signal?: AbortSignal }): Promise<void>;
 
-  /** What the store counts. */
+  /**
+   * What the store counts: counters since it was opened as bigints, gauges as numbers, latencies in
+   * microseconds. `docs/json-file-store.md` says what each of them is.
+   *
+   * @throws TidemarkError code TIDEMARK_CLOSED.
+   */
   metrics(): Metrics;
 
   /** Calls a listener from now on. */
@@ -162,7 +223,10 @@ export interface CheckpointStore extends AsyncDisposable {
     listener: (...details: StoreEvents[Name]) => void,
   ): this;
 
-  /** Finishes what was accepted and closes; later calls reject with TIDEMARK_CLOSED. */
+  /**
+   * Finishes what was accepted and closes; later calls reject with TIDEMARK_CLOSED. Idempotent: a
+   * second call resolves when the first does.
+   */
   close(): Promise<void>;
 
   /** As {@link CheckpointStore.close}, blocking. */

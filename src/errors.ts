@@ -2,8 +2,30 @@
 // await, so that the stack names the caller.
 import type { Failure } from '#binding';
 
-/** Every code, with what it means in a word; `docs/errors.md` has a heading for each. */
-const CODES = {
+/** The stable codes of errors; messages are not API. `docs/errors.md` has a heading for each. */
+export type ErrorCode =
+  | 'TIDEMARK_INVALID_ARGUMENT'
+  | 'TIDEMARK_LOCKED'
+  | 'TIDEMARK_LOCK_TIMEOUT'
+  | 'TIDEMARK_CLOSED'
+  | 'TIDEMARK_CORRUPT'
+  | 'TIDEMARK_DECODE'
+  | 'TIDEMARK_UNSUPPORTED_FILE_VERSION'
+  | 'TIDEMARK_UNSUPPORTED_KEY_FORMAT_VERSION'
+  | 'TIDEMARK_INVALID_RESUME_KEY'
+  | 'TIDEMARK_TOO_LARGE'
+  | 'TIDEMARK_NO_SPACE'
+  | 'TIDEMARK_IO'
+  | 'TIDEMARK_POISONED'
+  | 'TIDEMARK_EXPIRED'
+  | 'TIDEMARK_CONFLICT'
+  | 'TIDEMARK_NOT_FOUND'
+  | 'TIDEMARK_UNSUPPORTED'
+  | 'TIDEMARK_ADDON_NOT_FOUND'
+  | 'TIDEMARK_INTERNAL';
+
+/** Every code, with what it means in a word. */
+const CODES: Readonly<Record<ErrorCode, string>> = {
   TIDEMARK_INVALID_ARGUMENT: 'an argument is not what the documentation asks for',
   TIDEMARK_LOCKED: 'another process has the store open',
   TIDEMARK_LOCK_TIMEOUT: 'the lock was not granted in time',
@@ -23,10 +45,7 @@ const CODES = {
   TIDEMARK_UNSUPPORTED: 'this store or system cannot do that',
   TIDEMARK_ADDON_NOT_FOUND: 'there is no native addon for this platform',
   TIDEMARK_INTERNAL: 'a bug in Tidemark',
-} as const;
-
-/** The stable codes of errors; messages are not API. */
-export type ErrorCode = keyof typeof CODES;
+};
 
 /** What is known about an error beside its code. */
 export interface ErrorDetails {
@@ -51,6 +70,7 @@ export interface ErrorDetails {
  * with the code `TIDEMARK_INVALID_ARGUMENT`.
  */
 export class TidemarkError extends Error implements ErrorDetails {
+  /** `TidemarkError`, for whoever prints it; the class and the code tell errors apart. */
   override readonly name: string = 'TidemarkError';
   /** The stable code. */
   readonly code: ErrorCode;
@@ -80,9 +100,12 @@ export class TidemarkError extends Error implements ErrorDetails {
  *
  * @param value - Whatever was caught.
  */
-export function isTidemarkError(
-  value: unknown,
-): value is (TidemarkError | TypeError | RangeError) & { readonly code: ErrorCode } {
+export function isTidemarkError(value: unknown): value is (
+  TidemarkError | TypeError | RangeError
+) & {
+  /** The stable code. */
+  readonly code: ErrorCode;
+} {
   return value instanceof Error && 'code' in value && isErrorCode(value.code);
 }
 

@@ -89,6 +89,7 @@ export class FileLock implements AsyncDisposable {
     native.fileLockRelease(this.#handle);
   }
 
+  /** As {@link FileLock.release}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     this.release();
     return Promise.resolve();

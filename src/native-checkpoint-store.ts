@@ -223,6 +223,7 @@ export abstract class NativeCheckpointStore
     hub.unlisten(this.#id);
   }
 
+  /** As {@link CheckpointStore.close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -17,6 +17,7 @@ export interface Following {
 export interface WalLoop extends AsyncIterableIterator<Entry[], undefined>, AsyncDisposable {
   /** Ends it; a call of `next()` that waits is answered as the end. */
   return(): Promise<IteratorResult<Entry[], undefined>>;
+  /** Itself: it goes on where it is. */
   [Symbol.asyncIterator](): WalLoop;
 }
 

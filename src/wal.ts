@@ -2,11 +2,12 @@ import { EventEmitter } from 'node:events';
 import { setImmediate } from 'node:timers';
 import type { Failure } from '#binding';
 import type { Durability, Metrics } from './checkpoint-store.ts';
-import { type TidemarkError, rangeError, unwrap } from './errors.ts';
+import { rangeError, unwrap } from './errors.ts';
 import { type Settlement, payloadOf } from './hub.ts';
 import { native } from './native.ts';
 import { type OpenWal, openWal } from './open-wal.ts';
 import * as validate from './validate.ts';
+import type { WalEvents } from './wal-events.ts';
 import { WalIterator, type WalLoop } from './wal-iterator.ts';
 import {
   type WalAppendManyOptions,
@@ -26,21 +27,6 @@ import { type Entry, Packer, atMost, copyOf, unpackChunk } from './wal-records.t
 
 const UINT64_MAX = 2n ** 64n - 1n;
 const MIB = 1024 * 1024;
-
-/** What a log tells without being asked. */
-export interface WalEvents {
-  /** A torn tail was moved aside when the log was opened: told once listeners can be there. */
-  quarantined: [{ path: string; quarantine: string }];
-  /** The outcome of a write is unknown; the log takes nothing more until opened again. */
-  poisoned: [error: TidemarkError];
-  /** The device is full: told once, until there was room again. */
-  noSpace: [error: TidemarkError];
-  /**
-   * The medium took longer than a second to sync: a commit, the end of a segment, or what proves a
-   * purge. What is synced while the log is opened, or in the background, is not told.
-   */
-  slowSync: [{ durationMs: number }];
-}
 
 /**
  * A write-ahead log: records get consecutive numbers, LSNs, from 1. One process writes, any number
@@ -199,7 +185,12 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
   async appendMany(
     records: Iterable<Uint8Array>,
     options?: WalAppendManyOptions,
-  ): Promise<{ first: bigint; last: bigint }> {
+  ): Promise<{
+    /** The LSN of the first record. */
+    first: bigint;
+    /** The LSN of the last record. */
+    last: bigint;
+  }> {
     const known = ['expect', 'hardState', 'sync', 'signal'] as const;
     const given = validate.options<WalAppendManyOptions>(options, 'the options', known);
     // Each of them once: what answers may be a getter.
@@ -351,6 +342,7 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
     this.#log.closeSync();
   }
 
+  /** As {@link Wal.close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
