@@ -27,7 +27,7 @@ const noDisk = {
 };
 
 export default defineConfig(
-  globalIgnores(['binding/', 'build/', 'coverage/', 'dist/', 'prebuilds/', 'target/']),
+  globalIgnores(['api/', 'binding/', 'build/', 'coverage/', 'dist/', 'prebuilds/', 'target/']),
   {
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     languageOptions: {

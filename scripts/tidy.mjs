@@ -28,7 +28,8 @@ const NOT_OURS = new Set([
   ...['.git', 'build', 'coverage', 'dist', 'node_modules', 'prebuilds', 'target'],
 ]);
 /** Generated, or not our words. */
-const GENERATED = /^(?:Cargo\.lock|package-lock\.json|LICENSE|binding\/.*|.*\/fixtures\/.*)$/;
+const GENERATED =
+  /^(?:Cargo\.lock|package-lock\.json|LICENSE|api\/.*|binding\/.*|.*\/fixtures\/.*)$/;
 const CODE = /\.(?:rs|ts|cts|mjs|js|py|c)$/;
 const SOURCE = /\.(?:rs|ts|cts|mjs|js|py|c|json|toml|yml|yaml)$|^\.ci\/run$/;
 /** This file has to spell what it forbids. */

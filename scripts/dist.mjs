@@ -1,0 +1,37 @@
+// dist/: the facade as it is published, JavaScript and declarations.
+//
+// The sources name the types of the addon by an entry of package.json's `imports`, which TypeScript
+// does not know in its oldest mode of resolution. The declarations name the file.
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { SetupError, isMain, main, root, run, tool } from './lib/project.mjs';
+import { ensureModules } from './setup.mjs';
+
+const IMPORT = "'#binding'";
+const FILE = 'binding/index.cjs';
+
+/** Compiles dist/ anew. */
+export function buildDist() {
+  ensureModules();
+  const dist = path.join(root, 'dist');
+  rmSync(dist, { recursive: true, force: true });
+  if (!run(...tool('typescript', ['--project', 'tsconfig.build.json']))) {
+    throw new SetupError('the facade does not compile, see above');
+  }
+  for (const name of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.d.ts')) continue;
+    const file = path.join(dist, name);
+    const text = readFileSync(file, 'utf8');
+    const to = path.relative(path.dirname(file), path.join(root, FILE)).replaceAll('\\', '/');
+    const named = text.replaceAll(IMPORT, `'${to}'`);
+    if (named !== text) writeFileSync(file, named);
+  }
+}
+
+if (isMain(import.meta.url)) {
+  await main(() => {
+    buildDist();
+    process.stdout.write('dist/ written\n');
+  });
+}
