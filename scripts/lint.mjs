@@ -1,9 +1,10 @@
 // Everything that is checked without running the product.
 //
-//   npm run lint [-- rust | ts | tidy | binding | interop | bench ...]
+//   npm run lint [-- rust | ts | tidy | binding | surface | workflows | interop | bench ...]
 //
-// Without a choice, all but interop, whose dependencies take minutes to compile, and bench, whose
-// dependencies need a newer Rust than the project does.
+// Without a choice, what needs neither minutes nor the network: not surface, which builds and packs
+// what users get, workflows, which builds actionlint, interop, whose dependencies take minutes to
+// compile, and bench, whose dependencies need a newer Rust than the project does.
 import process from 'node:process';
 import { SetupError, isMain, main, run, say, tool } from './lib/project.mjs';
 import { ensureModules } from './setup.mjs';
@@ -37,6 +38,22 @@ const GROUPS = {
   ],
   tidy: () => [{ command: [process.execPath, ['scripts/tidy.mjs']] }],
   binding: () => [{ command: [process.execPath, ['scripts/binding-types.mjs']] }],
+  surface: () => [
+    // First: it builds dist/, which the others look at.
+    { command: [process.execPath, ['scripts/api-types.mjs']] },
+    { command: tool('publint', ['--strict', '--pack', 'npm']) },
+    {
+      command: tool('@arethetypeswrong/cli', [
+        '--pack',
+        '.',
+        '--profile',
+        'esm-only',
+        '--no-color',
+      ]),
+    },
+    { command: tool('typedoc', []) },
+  ],
+  workflows: () => [{ command: [process.execPath, ['scripts/workflows.mjs']] }],
   interop: () => [
     { command: ['cargo', ['fmt', ...PEER, '--check']] },
     { command: ['cargo', ['clippy', ...PEER, ...PEER_BUILD, ...DENY]] },
@@ -48,11 +65,11 @@ const GROUPS = {
 };
 const WITHOUT_CHOICE = ['rust', 'ts', 'tidy', 'binding'];
 /** What CI checks, with the Rust that the project asks for. */
-export const CI_LINTS = [...WITHOUT_CHOICE, 'interop'];
+export const CI_LINTS = [...WITHOUT_CHOICE, 'surface', 'workflows', 'interop'];
 
 /**
  * Runs every step of the groups, whatever fails before it.
- * @param {string[]} names none means all but interop and bench
+ * @param {string[]} names none means those of WITHOUT_CHOICE
  * @returns {number} how many steps failed
  */
 export function runLint(names) {

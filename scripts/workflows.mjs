@@ -1,0 +1,165 @@
+// .github/workflows: what actionlint says of them, and what it cannot know: that the scripts they
+// call exist, that every action is pinned by the hash of a commit, that no job may do more than it
+// must, and that every target of package.json is built.
+//
+// actionlint is a program in Go, of no npm package: its module is built once, at this version, and
+// checked by Go's own database of checksums.
+import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { parse } from 'yaml';
+import { SetupError, main, outputOf, readJson, root, run, say } from './lib/project.mjs';
+
+const ACTIONLINT = { module: 'github.com/rhysd/actionlint/cmd/actionlint', version: 'v1.7.12' };
+const GO = 'Go 1.25 or newer (https://go.dev)';
+const DIRECTORY = '.github/workflows';
+/** Steps of one line: nothing in them that only shellcheck would understand. */
+const NO_SHELLCHECK = ['-shellcheck=', '-pyflakes='];
+
+/**
+ * @typedef {{ uses?: string, run?: string, with?: Record<string, unknown> }} Step
+ * @typedef {{ target?: string, os?: string, experimental?: boolean }} Row
+ * @typedef {object} Job
+ * @property {string} [uses]
+ * @property {Step[]} [steps]
+ * @property {number} [timeout-minutes]
+ * @property {Record<string, string>} [permissions]
+ * @property {unknown} [continue-on-error]
+ * @property {{ matrix: { include?: Row[] } }} [strategy]
+ * @typedef {{ name: string, permissions: unknown, jobs: Record<string, Job> }} Workflow
+ */
+
+/** @type {string[]} */
+const errors = [];
+
+/** The program, built if it is not there. */
+function actionlint() {
+  const directory = path.join(root, 'target/tools', `actionlint-${ACTIONLINT.version}`);
+  const program = path.join(
+    directory,
+    process.platform === 'win32' ? 'actionlint.exe' : 'actionlint',
+  );
+  if (existsSync(program)) return program;
+  if (outputOf('go', ['version']) === undefined) {
+    throw new SetupError(`no Go compiler found, which actionlint is built with; install ${GO}`);
+  }
+  say(`building actionlint ${ACTIONLINT.version}`);
+  mkdirSync(directory, { recursive: true });
+  const wanted = `${ACTIONLINT.module}@${ACTIONLINT.version}`;
+  // Outside of any module of ours, and with the checksums of Go's database.
+  if (!run('go', ['install', wanted], { GOBIN: directory, GOFLAGS: '-mod=mod' })) {
+    throw new SetupError(`actionlint could not be built, see above; it needs ${GO}`);
+  }
+  return program;
+}
+
+/** One hash for each action, wherever it is used. @type {Map<string, string>} */
+const pins = new Map();
+
+/**
+ * Every `uses:` as it stands in the text, because the version is a comment.
+ * @param {string} name
+ * @param {string} text
+ */
+function checkPins(name, text) {
+  text.split('\n').forEach((line, index) => {
+    const used = /^\s*(?:- )?uses:\s*(.*)$/.exec(line)?.[1];
+    if (used === undefined || used.startsWith('./')) return;
+    const complain = (/** @type {string} */ what) => errors.push(`${name}:${index + 1}: ${what}`);
+    const pin = /^([\w.-]+\/[\w./-]+)@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)$/.exec(used);
+    if (pin === null) return complain(`not pinned as owner/name@<40 hex> # v1.2.3: ${used}`);
+    const [, action = '', ...what] = pin;
+    const known = pins.get(action) ?? what.join(' ');
+    pins.set(action, known);
+    if (known !== what.join(' ')) complain(`${action} is pinned otherwise elsewhere`);
+  });
+}
+
+/**
+ * What a step calls of ours must be there.
+ * @param {string} where
+ * @param {string} script
+ */
+function checkCalls(where, script) {
+  const { scripts } = readJson('package.json');
+  const calls = script.matchAll(/\bnpm (?:run(?:-script)? ([\w:.-]+)|(test|start))(?![\w:-])/g);
+  for (const [call, named, own] of calls) {
+    const name = named ?? own ?? '';
+    if (!Object.hasOwn(scripts, name)) errors.push(`${where}: ${call}: no such script`);
+  }
+  const files = script.matchAll(/(?:\bnode|\bbash) (?!-)([\w./-]+\.\w+|\.ci\/run)/g);
+  for (const [call, file = ''] of files) {
+    if (!existsSync(path.join(root, file))) errors.push(`${where}: ${call}: no such file`);
+  }
+}
+
+/**
+ * @param {string} where
+ * @param {Job} job
+ */
+function checkJob(where, job) {
+  if (job.uses !== undefined) {
+    if (!existsSync(path.join(root, job.uses))) errors.push(`${where}: ${job.uses}: no such file`);
+    return;
+  }
+  if (job['timeout-minutes'] === undefined) errors.push(`${where}: no timeout-minutes`);
+  const writes = Object.values(job.permissions ?? {}).includes('write');
+  for (const [index, step] of (job.steps ?? []).entries()) {
+    const at = `${where}: step ${index + 1}`;
+    if (step.run !== undefined) checkCalls(at, step.run);
+    if (/\$\{\{\s*(?:github|inputs)\b/.test(step.run ?? '')) {
+      errors.push(`${at}: what somebody else wrote is in a script; take it from env`);
+    }
+    const checksOut = step.uses?.startsWith('actions/checkout@') === true;
+    if (checksOut && step.with?.['persist-credentials'] !== false) {
+      errors.push(`${at}: checkout keeps the token: persist-credentials: false`);
+    }
+    // What may publish runs nothing of the repository, and nothing that a pull request touched.
+    if (writes && (checksOut || step.uses?.startsWith('actions/cache@') === true)) {
+      errors.push(`${at}: a job that may write neither checks out nor caches`);
+    }
+  }
+}
+
+/** @param {Workflow} workflow */
+function checkTargets({ jobs }) {
+  const rows = Object.values(jobs).flatMap((job) => job.strategy?.matrix.include ?? []);
+  const built = rows.map(({ target }) => target ?? '').sort();
+  /** @type {string[]} */
+  const shipped = readJson('package.json').napi.targets;
+  for (const target of shipped.filter((name) => !built.includes(name))) {
+    errors.push(`${DIRECTORY}/prebuild.yml: ${target} of package.json is not built`);
+  }
+  for (const target of built.filter((name) => !shipped.includes(name))) {
+    errors.push(`${DIRECTORY}/prebuild.yml: ${target} is not a target of package.json`);
+  }
+  if (new Set(built).size !== built.length)
+    errors.push(`${DIRECTORY}/prebuild.yml: a target twice`);
+  // Code for Linux is all there is: a build there that fails must not pass for an experiment.
+  for (const { target = '', experimental } of rows) {
+    if (experimental !== !target.includes('-linux-')) {
+      errors.push(
+        `${DIRECTORY}/prebuild.yml: ${target}: experimental must be what crates/storage is`,
+      );
+    }
+  }
+}
+
+await main(() => {
+  const names = readdirSync(path.join(root, DIRECTORY)).filter((name) => /\.ya?ml$/.test(name));
+  for (const file of names) {
+    const name = `${DIRECTORY}/${file}`;
+    const text = readFileSync(path.join(root, name), 'utf8');
+    /** @type {Workflow} */
+    const workflow = parse(text);
+    checkPins(name, text);
+    if (JSON.stringify(workflow.permissions) !== '{"contents":"read"}') {
+      errors.push(`${name}: permissions must be contents: read, and more only in a job`);
+    }
+    for (const [job, body] of Object.entries(workflow.jobs)) checkJob(`${name}: ${job}`, body);
+    if (file === 'prebuild.yml') checkTargets(workflow);
+  }
+  process.stdout.write(errors.map((line) => `${line}\n`).join(''));
+  const linted = run(actionlint(), NO_SHELLCHECK);
+  if (errors.length > 0 || !linted) throw new SetupError('the workflows have mistakes, see above');
+});
