@@ -133,8 +133,9 @@ function checkTargets({ jobs }) {
   for (const target of built.filter((name) => !shipped.includes(name))) {
     errors.push(`${DIRECTORY}/prebuild.yml: ${target} is not a target of package.json`);
   }
-  if (new Set(built).size !== built.length)
+  if (new Set(built).size !== built.length) {
     errors.push(`${DIRECTORY}/prebuild.yml: a target twice`);
+  }
   // Code for Linux is all there is: a build there that fails must not pass for an experiment.
   for (const { target = '', experimental } of rows) {
     if (experimental !== !target.includes('-linux-')) {
