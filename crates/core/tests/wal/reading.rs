@@ -226,6 +226,45 @@ fn an_entry_that_is_whole_is_read_whatever_is_behind_it() {
     }
 }
 
+/// Where segments are mapped a small write goes through the map and a large one by a call: both are
+/// read through the map, by the writer and by a reader beside it, and both are there after a close.
+#[test]
+fn what_a_call_wrote_beside_a_map_is_read_through_it() {
+    const SIZES: [usize; 6] = [40, 100_000, 40, 32_500, 300_000, 2_500_000];
+    let scratch = Scratch::new();
+    let log = scratch.path("log");
+    let mapped = |read_only| WalOptions {
+        segment_bytes: 8 << 20,
+        io: Io::Mapped,
+        read_only,
+        ..WalOptions::default()
+    };
+    let machine = Machine::new();
+    let wal = machine.try_open(&log, mapped(false)).unwrap();
+    // A machine of its own stands for another process.
+    let beside = Machine::new().try_open(&log, mapped(true)).unwrap();
+    let all = || (1..).zip(SIZES);
+    for (lsn, size) in all() {
+        fill(&wal, lsn, size);
+    }
+    // None of it is in memory any more.
+    flood(&wal);
+    for (wal, who) in [(&wal, "the writer"), (&beside, "a reader")] {
+        for (lsn, size) in all() {
+            assert_eq!(lone(wal, lsn), record(number(lsn), size), "{who}, LSN {lsn}");
+        }
+    }
+    beside.close_blocking();
+    wal.close_blocking();
+    for io in [Io::Mapped, Io::Positional] {
+        let again = machine.try_open(&log, WalOptions { io, ..mapped(false) }).unwrap();
+        for (lsn, size) in all() {
+            assert_eq!(lone(&again, lsn), record(number(lsn), size), "{io:?}, LSN {lsn}");
+        }
+        again.close_blocking();
+    }
+}
+
 /// WN-1: what is not written yet is not read, and so not believed later.
 #[test]
 fn nothing_beyond_the_published_end_is_kept() {
