@@ -28,10 +28,14 @@ async function code(promise: Promise<unknown>): Promise<string> {
   return isTidemarkError(error) ? error.code : String(error);
 }
 
+let openings = 0;
+
 /** The code that opening a state file with this content rejects with. */
 function opening(content: string): (t: ExecutionContext) => Promise<string> {
   return (t) => {
-    const file = path.join(tempDir(t), 'state.json');
+    // A name of its own: a directory that is removed may lend the next one its inode, by which the
+    // store of an open that has just failed is still known.
+    const file = path.join(tempDir(t), `state-${(openings += 1)}.json`);
     writeFileSync(file, content);
     return code(JsonFileStore.open(file));
   };
