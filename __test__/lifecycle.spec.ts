@@ -134,17 +134,6 @@ test('eight worker threads share one store, and all of their puts land', async (
   nothingLeftOver(t, file);
 });
 
-test('fifty terminated worker threads with work pending never abort the process', async (t) => {
-  const file = newFile(t);
-  const { code, signal, stdout, stderr } = await run(t, 'storm of terminations', file);
-  t.deepEqual([code, signal, stdout], [0, null, 'survived\n'], stderr);
-  const store = await JsonFileStore.open(file);
-  t.true(store.size > 0);
-  t.true((await store.put(ResumeKey.named('after'), { lastCommittedSequence: 1n })).applied);
-  nothingLeftOver(t, file);
-  await store.close();
-});
-
 test('two copies of the package in one process share one store', async (t) => {
   const directory = tempDir(t);
   const copies = ['a', 'b'].map((name) => path.join(directory, name));

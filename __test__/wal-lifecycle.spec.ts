@@ -140,18 +140,6 @@ test('C11: two processes of 8 threads contend for a log, and nothing is lost', a
   t.deepEqual(found, expected.sort(byLsn));
 });
 
-test('terminated worker threads with work pending never abort the process', async (t) => {
-  const directory = newLog(t);
-  const { code, signal, stdout, stderr } = await run(t, 'storm of terminations', directory);
-  t.deepEqual([code, signal, stdout], [0, null, 'survived\n'], stderr);
-  const { wal } = await openLog(t, {}, directory);
-  const last = wal.lastLsn;
-  t.true(last > 0n);
-  t.is(await wal.append(bytes('after')), last + 1n);
-  const all = await listedIn(wal);
-  t.true(all.every(({ lsn }, index) => lsn === BigInt(index + 1)));
-});
-
 test('handles cannot be posted to another thread', async (t) => {
   const { wal } = await openLog(t);
   const { port1, port2 } = new MessageChannel();

@@ -12,13 +12,17 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** A child that hangs is killed after this time: no test asserts less. */
+/**
+ * A child that hangs is killed after this time: no test asserts less. `SLOWDOWN=n` makes it n times
+ * as long, for builds that are so much slower.
+ */
 const HANG_MS = 60_000;
+const SLOWDOWN = Number(process.env['SLOWDOWN'] ?? 1);
 
 /** Waits for a child to end. */
-export async function ended(child: ChildProcess): Promise<Ended> {
+export async function ended(child: ChildProcess, hangMs: number = HANG_MS): Promise<Ended> {
   const [stdout, stderr] = [text(child.stdout), text(child.stderr)];
-  const timer = setTimeout(() => child.kill('SIGKILL'), HANG_MS);
+  const timer = setTimeout(() => child.kill('SIGKILL'), hangMs * SLOWDOWN);
   try {
     const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>(
       (resolve, reject) => {

@@ -17,7 +17,8 @@ const OPTIONS: ts.CompilerOptions = {
   rewriteRelativeImportExtensions: true,
 };
 
-const FOLDERS = ['src', '__test__/support', '__test__/process-kill', 'examples', 'examples/lib'];
+const TESTS = ['support', 'process-kill', 'teardown'].map((name) => `__test__/${name}`);
+const FOLDERS = ['src', ...TESTS, 'examples', 'examples/lib'];
 
 let directory: string | undefined;
 

@@ -2,7 +2,6 @@
 // the stage, the second the store's file.
 import process from 'node:process';
 import { setImmediate as tick, setTimeout as after } from 'node:timers/promises';
-import { parentPort } from 'node:worker_threads';
 import { FileLock, JsonFileStore, MemoryStore, ResumeKey, writeFileAtomic } from '../../index.ts';
 import { threads } from './process-state.ts';
 import { type Stage, Stages, say } from './stages.ts';
@@ -98,21 +97,6 @@ const STAGES: Record<string, Stage> = {
       await after(5);
     }
     say(`left: ${left()} ${threads('tidemark-commit')}`);
-  },
-  storm: async (file, index) => {
-    const store = await JsonFileStore.open(file);
-    const lock = FileLock.tryAcquire(`${file}.other`);
-    void FileLock.acquire(`${file}.other`);
-    parentPort?.postMessage('working');
-    for (let round = 0; ; round += 1) {
-      void putAll(store, `storm ${index}`);
-      void store.refresh();
-      void store.get(ResumeKey.named('storm'), { fresh: true });
-      void writeFileAtomic(`${file}.${index}`, String(round));
-      void JsonFileStore.open(`${file}.${index}.json`);
-      lock?.release();
-      await tick();
-    }
   },
 };
 

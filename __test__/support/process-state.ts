@@ -17,6 +17,23 @@ export function openIn(directory: string): string[] {
 /** How many descriptors this process has, whatever they lead to. */
 export const openDescriptors = (): number => readdirSync('/proc/self/fd').length;
 
+/**
+ * How many descriptors this process has, but those of modules: Node leaves the one open that a
+ * worker thread reads when it is terminated.
+ */
+export const descriptorsButModules = (): number => {
+  const descriptors = readdirSync('/proc/self/fd');
+  const modules = descriptors.filter((descriptor) => {
+    try {
+      return /(?:\.[cm]?js|\/package\.json)$/.test(readlinkSync(`/proc/self/fd/${descriptor}`));
+    } catch {
+      // Closed since it was listed.
+      return false;
+    }
+  });
+  return descriptors.length - modules.length;
+};
+
 /** Every thread of this process: its name and its state, as `ps` shows them. */
 function everyThread(): { name: string; state: string }[] {
   return readdirSync('/proc/self/task').flatMap((task) => {
@@ -34,6 +51,13 @@ function everyThread(): { name: string; state: string }[] {
 /** How many threads with this name the process has. */
 export const threads = (name: string): number =>
   everyThread().filter((thread) => thread.name === name).length;
+
+/** How many threads of ours the process has, whatever they do. */
+export const ownThreads = (): number =>
+  everyThread().filter(({ name }) => name.startsWith('tidemark-')).length;
+
+/** How many threads the process has, Node's own among them. */
+export const taskCount = (): number => everyThread().length;
 
 /** Whether all of our threads sleep. A new one has the name of who started it until it runs. */
 export const allAsleep = (): boolean =>

@@ -99,12 +99,6 @@ export class Stages<Store extends WeakKey> {
         await changeAll(store, `worker ${index}`);
         await close(store);
       },
-      'storm of terminations': async (place) => {
-        for (let round = 0; round < 5; round += 1) {
-          await this.inWorkers('storm', place, 10, terminate);
-        }
-        say('survived');
-      },
     };
   }
 

@@ -3,7 +3,6 @@
 import { Buffer } from 'node:buffer';
 import process from 'node:process';
 import { setImmediate as tick } from 'node:timers/promises';
-import { parentPort } from 'node:worker_threads';
 import { Wal, isTidemarkError } from '../../index.ts';
 import { type Stage, Stages, say } from './stages.ts';
 import { until } from './wait.ts';
@@ -155,19 +154,6 @@ const STAGES: Record<string, Stage> = {
       gc();
     }
     say(`left: ${left()}`);
-  },
-  storm: async (directory, index) => {
-    const wal = await Wal.open(directory);
-    void wal.iterate({ from: 2n ** 60n, follow: true }).next();
-    const loop = wal.iterate({ follow: true, maxBytes: 1000, visibility: 'written' });
-    parentPort?.postMessage('working');
-    for (let round = 0; ; round += 1) {
-      void appendAll(wal, `storm ${index}`);
-      void loop.next();
-      void wal.readRange({ from: wal.firstLsn }).catch(() => undefined);
-      void Wal.open(`${directory}.${index}`).then((other) => other.append(Buffer.from('x')));
-      await tick();
-    }
   },
 };
 
