@@ -105,15 +105,16 @@ export function ensurePeers() {
  * One command of a suite.
  * @param {Suite} name
  * @param {[string, string[]]} command
+ * @param {NodeJS.ProcessEnv} env
  * @returns {Promise<Counts>}
  */
-async function runCommand(name, [program, args]) {
+async function runCommand(name, [program, args], env) {
   const counts = { passed: 0, failed: 0, skipped: 0 };
   const { read } = SUITES[name];
   const color = process.stdout.isTTY ? 'always' : 'auto';
   const child = spawn(program, args, {
     cwd: root,
-    env: { CARGO_TERM_COLOR: color, ...process.env },
+    env: { CARGO_TERM_COLOR: color, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   for (const stream of [child.stdout, child.stderr]) {
@@ -141,14 +142,15 @@ async function runCommand(name, [program, args]) {
  * Every suite, one after the other: they measure time and share two cores.
  * @param {Suite[]} names
  * @param {string[]} [filter]
+ * @param {NodeJS.ProcessEnv} [env]
  * @returns {Promise<Counts>}
  */
-export async function runTests(names, filter = []) {
+export async function runTests(names, filter = [], env = process.env) {
   const total = { passed: 0, failed: 0, skipped: 0 };
   for (const name of names) {
     process.stdout.write(`\n== ${name} tests ==\n`);
     for (const command of SUITES[name].commands(filter)) {
-      const counts = await runCommand(name, command);
+      const counts = await runCommand(name, command, env);
       total.passed += counts.passed;
       total.failed += counts.failed;
       total.skipped += counts.skipped;

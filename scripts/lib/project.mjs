@@ -97,9 +97,11 @@ export function run(command, args, env = {}) {
  * What a command prints, or undefined if it cannot be run.
  * @param {string} command
  * @param {string[]} args
+ * @param {NodeJS.ProcessEnv} [env]
  */
-export function outputOf(command, args) {
-  const result = spawnSync(command, args, { cwd: root, encoding: 'utf8' });
+export function outputOf(command, args, env = {}) {
+  const options = { cwd: root, env: { ...process.env, ...env } };
+  const result = spawnSync(command, args, { ...options, encoding: 'utf8' });
   return result.status === 0 ? result.stdout : undefined;
 }
 
