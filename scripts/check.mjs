@@ -1,8 +1,10 @@
-// All that CI checks: the lints, then the tests, those beside other implementations last. A lint
-// that fails counts as one failed test, so that the last line tells the whole.
+// All that CI checks: the lints, then the tests, those beside other implementations last, then those
+// of ends and teardown once more with AddressSanitizer. A lint that fails counts as one failed test,
+// so that the last line tells the whole.
 import process from 'node:process';
 import { SetupError, main, say } from './lib/project.mjs';
 import { CI_LINTS, runLint } from './lint.mjs';
+import { sanitizeShort } from './sanitize.mjs';
 import { ensureAddon, ensureModules } from './setup.mjs';
 import { conclude, ensurePeers, runTests } from './test.mjs';
 
@@ -16,7 +18,12 @@ try {
   await main(ensureAddon);
   await main(ensurePeers);
   const tests = await runTests(['rust', 'node', 'interop']);
-  conclude({ ...tests, failed: tests.failed + lints });
+  const watched = await sanitizeShort();
+  conclude({
+    passed: tests.passed + watched.passed,
+    failed: tests.failed + watched.failed + lints,
+    skipped: tests.skipped + watched.skipped,
+  });
 } catch (error) {
   if (error instanceof SetupError) say(error.message);
   else process.stderr.write(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`);
