@@ -4,7 +4,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { MessageChannel } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
 import { Wal } from '../index.ts';
 import { type Ended, type Start, ended, start } from './support/child.ts';
@@ -138,25 +137,6 @@ test('C11: two processes of 8 threads contend for a log, and nothing is lost', a
   });
   const byLsn = (one: string, other: string): number => parseInt(one) - parseInt(other);
   t.deepEqual(found, expected.sort(byLsn));
-});
-
-test('handles cannot be posted to another thread', async (t) => {
-  const { wal } = await openLog(t);
-  const { port1, port2 } = new MessageChannel();
-  t.teardown(() => {
-    port1.close();
-  });
-  const received = once(port2, 'message') as Promise<[Wal]>;
-  let copy: unknown;
-  try {
-    port1.postMessage(wal);
-    [copy] = await received;
-  } catch (error) {
-    t.is((error as Error).name, 'DataCloneError');
-  }
-  t.false(copy instanceof Wal, 'what arrives, if anything, is no handle');
-  await t.throwsAsync(() => Wal.prototype.append.call(copy as Wal, bytes('a')));
-  t.is(wal.lastLsn, 0n);
 });
 
 test('C11: a second process gets _LOCKED at once, with its holder, until it ends', async (t) => {

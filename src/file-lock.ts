@@ -2,6 +2,7 @@ import type { ExternalObject, LockHandle } from '#binding';
 import { unwrap } from './errors.ts';
 import { hub, perform } from './hub.ts';
 import { native } from './native.ts';
+import { bindToThread } from './thread-bound.ts';
 import * as validate from './validate.ts';
 
 /** How to try a {@link FileLock}. */
@@ -39,6 +40,7 @@ export class FileLock implements AsyncDisposable {
 
   private constructor(token: symbol, handle: ExternalObject<LockHandle>) {
     validate.calledByUs(token, 'FileLock.acquire(path) or tryAcquire(path)');
+    bindToThread(this, 'a lock');
     this.#handle = handle;
   }
 

@@ -29,6 +29,7 @@ import {
 import type { ResumeKey } from './resume-key.ts';
 import { emitEvent } from './store-events.ts';
 import { Submissions } from './submissions.ts';
+import { bindToThread } from './thread-bound.ts';
 import * as validate from './validate.ts';
 
 /** An open store in the addon. */
@@ -64,6 +65,7 @@ export abstract class NativeCheckpointStore
   protected constructor(token: symbol, opened: Opened) {
     super();
     validate.calledByUs(token, 'open() of its class');
+    bindToThread(this, 'a store');
     this.#id = opened.id;
     this.#handle = opened.handle;
     this.#submissions = new Submissions('the store', (ticket) =>

@@ -2,6 +2,7 @@
 import type { ExternalObject, FollowerHandle } from '#binding';
 import { type Operation, hub, perform } from './hub.ts';
 import { native } from './native.ts';
+import { bindToThread } from './thread-bound.ts';
 import { type Entry, unpackChunk } from './wal-records.ts';
 
 /** What an iterator asks for. */
@@ -39,6 +40,7 @@ export class WalIterator implements WalLoop {
   #isOver = false;
 
   constructor(asked: Following) {
+    bindToThread(this, 'a loop over a log');
     this.#asked = asked;
   }
 

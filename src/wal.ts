@@ -6,6 +6,7 @@ import { rangeError, unwrap } from './errors.ts';
 import { type Settlement, payloadOf } from './hub.ts';
 import { native } from './native.ts';
 import { type OpenWal, openWal } from './open-wal.ts';
+import { bindToThread } from './thread-bound.ts';
 import * as validate from './validate.ts';
 import type { WalEvents } from './wal-events.ts';
 import { WalIterator, type WalLoop } from './wal-iterator.ts';
@@ -57,6 +58,7 @@ export class Wal extends EventEmitter<WalEvents> implements AsyncDisposable {
   private constructor(token: symbol, log: OpenWal, bytesMax: number) {
     super();
     validate.calledByUs(token, 'Wal.open(directory)');
+    bindToThread(this, 'a log');
     [this.#log, this.#bytesMax, this.#packer] = [log, bytesMax, new Packer(bytesMax)];
     log.tell(this);
   }
