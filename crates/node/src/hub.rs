@@ -216,7 +216,6 @@ impl HubInner {
             let _in_time = closed.recv_timeout(bound.saturating_sub(spent));
         }
         self.lock_waits.abandon();
-        self.channel.close();
     }
 }
 
@@ -262,6 +261,8 @@ impl Hub {
         // Hooks run in reverse: this one, added after the function, runs before Node ends that.
         env.add_env_cleanup_hook(Rc::clone(&inner), |inner| {
             drop(catch_unwind(AssertUnwindSafe(|| inner.end())));
+            // Whatever that came to: what is sent after this hook would end the process (CH-1).
+            inner.channel.close();
         })?;
         Ok(Self { inner })
     }
