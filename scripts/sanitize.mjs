@@ -1,5 +1,5 @@
-// Runs specs on an addon that AddressSanitizer watches: what is freed too early or twice, or read past
-// its end, in the binding above all, whose environments end whenever they like.
+// Runs specs on an addon that AddressSanitizer watches: what is freed too early or twice, or read
+// past its end, in the binding above all, whose environments end whenever they like.
 //
 //   npm run sanitize [-- --short | file ...]
 //

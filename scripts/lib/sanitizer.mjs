@@ -1,5 +1,5 @@
-// An addon that AddressSanitizer watches, and how a process comes to load it. It lies beside cargo's
-// other output, never in prebuilds/: TIDEMARK_PREBUILD tells the loader where.
+// An addon that AddressSanitizer watches, and how a process comes to load it. It lies beside
+// cargo's other output, never in prebuilds/: TIDEMARK_PREBUILD tells the loader where.
 import * as fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
@@ -48,8 +48,8 @@ function runtime() {
 
 /**
  * Builds the addon with the compiler that builds it otherwise: the flag is unstable, and
- * RUSTC_BOOTSTRAP lets a stable compiler take it. The standard library stays as it was shipped. What
- * it does to memory of ours is seen at the allocator, and in generic code, compiled with ours.
+ * RUSTC_BOOTSTRAP lets a stable compiler take it. The standard library stays as it was shipped.
+ * What it does to memory of ours is seen at the allocator, and in generic code, compiled with ours.
  * @param {string} addon where it belongs
  */
 export function buildSanitized(addon) {
