@@ -69,7 +69,7 @@ const WAYS: Record<string, (handle: object) => unknown> = {
 };
 
 for (const [name, make] of Object.entries(HANDLES)) {
-  test(`${name}: a handle cannot be given to another thread, and works on in its own`, async (t) => {
+  test(`${name}: a handle cannot be posted to a thread, and works on in its own`, async (t) => {
     const { handle, works } = await make(t);
     for (const [way, give] of Object.entries(WAYS)) {
       const message = /belongs to the thread that opened it/;
@@ -119,7 +119,7 @@ const CLOSES: Record<string, (store: Opened & AsyncDisposable) => unknown> = {
 
 for (const name of KIND_NAMES) {
   for (const [how, close] of Object.entries(CLOSES)) {
-    test(`${name}: closed twice finishes what was accepted and gives all back: ${how}`, async (t) => {
+    test(`${name}: closed twice loses nothing and gives all back: ${how}`, async (t) => {
       const directory = tempDir(t);
       const place = path.join(directory, 'store');
       const store = await kindOf(name).open(place, 0);

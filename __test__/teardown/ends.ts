@@ -1,5 +1,5 @@
-// A process that accepts changes, tick after tick, until it ends in one of many ways. Arguments: the
-// kind of the store, the way, the store's place, the journal, and the tick of the end.
+// A process that accepts changes, tick after tick, until it ends in one of many ways. Arguments:
+// the kind of the store, the way, the store's place, the journal, and the tick of the end.
 import process from 'node:process';
 import { setImmediate as tick } from 'node:timers/promises';
 import { FileLock } from '../../index.ts';
