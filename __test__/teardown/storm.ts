@@ -1,6 +1,6 @@
 // Worker threads that are terminated in waves, in the midst of all that a store does, while the
-// main thread goes on. Arguments: a directory, the journal, the number of waves, a seed. Prints what
-// went wrong, and what the process has left that it had not before.
+// main thread goes on. Arguments: a directory, the journal, the number of waves, a seed. Prints
+// what went wrong, and what the process has left that it had not before.
 import process from 'node:process';
 import { setImmediate as tick } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
