@@ -1,33 +1,60 @@
 // The only file that touches the native addon: finds it, loads it, and says what is missing.
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import process from 'node:process';
 import type * as Binding from '#binding';
-import load from 'node-gyp-build';
+import nodeGypBuild from 'node-gyp-build';
 import { TidemarkError } from './errors.ts';
+import { type Platform, describe, shipped, thisPlatform } from './targets.ts';
+
+const require = createRequire(import.meta.url);
 
 /** The package's directory: the same from `src/` and from `dist/src/`. */
-function packageDirectory(): string {
-  return path.dirname(createRequire(import.meta.url).resolve('tidemark/package.json'));
+const packageDirectory = (): string => path.dirname(require.resolve('tidemark/package.json'));
+
+/**
+ * The addon's file. `node-gyp-build` finds it, also beside a packed executable or where
+ * `TIDEMARK_PREBUILD` says. But it takes `build/Release` for more than any prebuild, whatever lies
+ * there, tells musl by a file of Alpine's, and believes npm's variables about the platform. So what
+ * it found counts only if it has the name of our prebuild for the process that runs.
+ */
+function addonFile({ platform, arch, libc }: Platform): string {
+  const directory = packageDirectory();
+  const name = ['node.napi', libc, 'node'].filter(Boolean).join('.');
+  const prebuild = path.join('prebuilds', `${platform}-${arch}`, name);
+  try {
+    const found = nodeGypBuild.resolve(directory);
+    if (found.endsWith(path.sep + prebuild)) return found;
+  } catch {
+    // It found nothing; requiring our own says so once more, as a cause that names the file.
+  }
+  return path.join(directory, prebuild);
 }
 
-function libc(): string {
-  if (process.platform !== 'linux') return '';
-  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
-  const version = report.header?.glibcVersionRuntime;
-  return version === undefined ? ' (musl)' : ` (glibc ${version})`;
+const HOW_TO_BUILD =
+  'To build it on such a machine: git clone https://github.com/tidemark-dev/tidemark, there ' +
+  '`npm run build && npm pack` (it needs Rust 1.89 and a C compiler), and npm install the file ' +
+  'that this makes.';
+
+/** Says why there is no addon: no release has one, it was left out, or the system refuses it. */
+function addonError(here: Platform, file: string, cause: unknown): TidemarkError {
+  const name = describe(here);
+  const known = shipped.includes(name);
+  const missing = (cause as { code?: unknown } | null)?.code === 'MODULE_NOT_FOUND';
+  const reason = cause instanceof Error ? cause.message.split('\n', 1)[0] : 'it failed';
+  let what = `there is no native addon for ${name}`;
+  if (!missing) what = `the native addon for ${name} does not load: ${reason ?? ''}`;
+  else if (known) what = `the native addon for ${name} is missing: ${file} is not there`;
+  const message = `${what}. Shipped are ${shipped.join(', ')}. ${HOW_TO_BUILD}`;
+  return new TidemarkError('TIDEMARK_ADDON_NOT_FOUND', message, { cause, path: file });
 }
 
 function loadBinding(): typeof Binding {
+  const here = thisPlatform();
+  const file = addonFile(here);
   try {
-    return load(packageDirectory()) as typeof Binding;
+    return require(file) as typeof Binding;
   } catch (cause) {
-    throw new TidemarkError(
-      'TIDEMARK_ADDON_NOT_FOUND',
-      `there is no native addon for ${process.platform}-${process.arch}${libc()}; ` +
-        'build it from a checkout with Rust 1.89 and a C compiler: npm run build',
-      { cause },
-    );
+    throw addonError(here, file, cause);
   }
 }
 

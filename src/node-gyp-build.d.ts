@@ -1,4 +1,7 @@
 declare module 'node-gyp-build' {
-  /** Loads the addon that fits this platform from `prebuilds/` in a package's directory. */
-  export default function load(directory: string): unknown;
+  const load: {
+    /** Where the addon for this platform lies: under a package's directory, or where it is told. */
+    resolve(directory: string): string;
+  };
+  export default load;
 }
