@@ -1,7 +1,7 @@
 // Stands in for node-gyp: prebuildify calls it with `rebuild --target=... --arch=...` and takes
 // what it leaves in build/Release. The Rust crate is compiled by napi-rs instead, so that neither
-// Python nor a gyp file nor the headers of Node are needed. `scripts/build.mjs` puts the options of
-// ours in front; those of node-gyp are ignored.
+// Python nor a gyp file nor the headers of Node are needed. `scripts/prebuild.mjs` puts the options
+// of ours in front; those of node-gyp are ignored.
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';

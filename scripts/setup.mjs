@@ -38,11 +38,14 @@ function checkNode() {
   if (!fits) throw new SetupError(`needs Node.js ${range}, this is ${process.versions.node}`);
 }
 
-/** Whether node_modules holds what package-lock.json says: npm keeps its own account of it. */
-function modulesAreCurrent() {
-  const account = path.join(root, 'node_modules/.package-lock.json');
+/**
+ * Whether node_modules holds what package-lock.json says: npm keeps its own account of it.
+ * @param {string} folder
+ */
+function modulesAreCurrent(folder) {
+  const account = path.join(root, folder, 'node_modules/.package-lock.json');
   if (!existsSync(account)) return false;
-  const wanted = readJson('package-lock.json').packages;
+  const wanted = readJson(path.join(folder, 'package-lock.json')).packages;
   const installed = JSON.parse(readFileSync(account, 'utf8')).packages;
   return Object.entries(wanted).every(([name, entry]) => {
     if (name === '') return true;
@@ -53,13 +56,14 @@ function modulesAreCurrent() {
   });
 }
 
-export function ensureModules() {
+/** @param {string} folder one with a package-lock.json of its own, or the project's */
+export function ensureModules(folder = '.') {
   checkNode();
-  if (modulesAreCurrent()) return;
-  say('installing packages (npm ci)');
+  if (modulesAreCurrent(folder)) return;
+  say(`installing packages (npm ci${folder === '.' ? '' : ` in ${folder}`})`);
   // No dependency needs its install script, and nobody here can change what npm would warn of.
   const args = ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'];
-  args.push('--loglevel=error');
+  args.push('--loglevel=error', `--prefix=${path.join(root, folder)}`);
   if (!runNpm(args)) throw new SetupError('npm ci failed, see above');
 }
 
@@ -86,12 +90,14 @@ function missingToBuild() {
   return undefined;
 }
 
+/** @returns {'dev' | 'release'} */
+const profileAskedFor = () => (process.env['TIDEMARK_RELEASE'] === '1' ? 'release' : 'dev');
+
 /**
  * Builds the addon of this machine unless the one that is there was built from these sources.
  * The stamp that tells lies beside it. Nobody else's prebuild has one: it is built anew.
  */
-export async function ensureAddon() {
-  const profile = process.env['TIDEMARK_RELEASE'] === '1' ? 'release' : 'dev';
+export async function ensureAddon(profile = profileAskedFor()) {
   const { file, stamp } = prebuild(host);
   const there = existsSync(inPrebuilds(file));
   const stamped = existsSync(inPrebuilds(stamp));
@@ -102,13 +108,14 @@ export async function ensureAddon() {
     throw new SetupError(missing);
   }
   say(`building the addon (${profile} profile; from scratch it takes a minute or two)`);
-  const { build } = await import('./build.mjs');
+  const { build } = await import('./prebuild.mjs');
   await build({ profile });
 }
 
 if (isMain(import.meta.url)) {
   await main(async () => {
     ensureModules();
-    if (!process.argv.includes('--modules')) await ensureAddon();
+    if (process.argv.includes('--modules')) return;
+    await ensureAddon(process.argv.includes('--release') ? 'release' : undefined);
   });
 }

@@ -1,21 +1,24 @@
 // What the scripts share: where the project is, which addon this machine loads, how a step is run.
 // Node built-ins only: these run before anything is installed.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** The C library as node-gyp-build names it, or undefined where there is no choice. */
+/** The C library of this process, or undefined where there is no choice. */
 function libc() {
   if (process.platform !== 'linux') return undefined;
   // The same test as the loader's, so that what is built here is what is loaded here.
-  return process.env['LIBC'] ?? (existsSync('/etc/alpine-release') ? 'musl' : 'glibc');
+  // Without it the report asks for the names of every network interface and open connection.
+  Object.assign(process.report, { excludeNetwork: true });
+  const report = /** @type {{ header: object }} */ (process.report.getReport());
+  return 'glibcVersionRuntime' in report.header ? 'glibc' : 'musl';
 }
 
-/** @typedef {{ platform: string, arch: string, libc: string | undefined }} Host */
+/** @typedef {{ platform: string, arch: string, libc: 'glibc' | 'musl' | undefined }} Host */
 
 /** @type {Host} */
 export const host = { platform: process.platform, arch: process.arch, libc: libc() };

@@ -11,7 +11,7 @@ const FILES = [
   'Cargo.toml',
   'binding/header.d.cts',
   'rust-toolchain.toml',
-  'scripts/build.mjs',
+  'scripts/prebuild.mjs',
   'scripts/napi-as-node-gyp.mjs',
 ];
 const NOT_BUILT = new Set(['benches', 'examples', 'tests']);

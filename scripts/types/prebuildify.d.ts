@@ -1,4 +1,4 @@
-// What scripts/build.mjs uses of prebuildify, which has no types of its own.
+// What scripts/prebuild.mjs uses of prebuildify, which has no types of its own.
 declare module 'prebuildify' {
   interface Options {
     readonly cwd: string;

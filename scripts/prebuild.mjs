@@ -1,25 +1,22 @@
-// Builds the addon into prebuilds/<platform>-<arch>/, from where node-gyp-build loads it:
-// prebuildify, with napi-rs in the place of node-gyp.
+// Builds the addon into prebuilds/<platform>-<arch>/node.napi[.<libc>].node, from where
+// src/native.ts loads it: prebuildify, with napi-rs in the place of node-gyp.
 //
-//   node scripts/build.mjs [--release] [--target <triple>] [--cross napi|zig]
+//   npm run prebuild [-- --target TRIPLE [--use-napi-cross | -x]]
+//
+// Without a target it is this machine's, linked against this machine's C library.
+// --use-napi-cross links against glibc 2.17 (on Linux; the toolchain comes from npm), -x links with
+// zig (musl) or xwin (Windows). --dev builds the profile that the tests load.
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs, promisify } from 'node:util';
-import prebuildify from 'prebuildify';
 import { buildStamp } from './lib/source-hash.mjs';
 import { SetupError, host, inPrebuilds, isMain, main, prebuild, root } from './lib/project.mjs';
+import { TARGETS } from './lib/targets.mjs';
+import { ensureModules } from './setup.mjs';
 
-/** @type {Record<string, import('./lib/project.mjs').Host>} */
-const TARGETS = {
-  'x86_64-unknown-linux-gnu': { platform: 'linux', arch: 'x64', libc: 'glibc' },
-  'aarch64-unknown-linux-gnu': { platform: 'linux', arch: 'arm64', libc: 'glibc' },
-  'x86_64-unknown-linux-musl': { platform: 'linux', arch: 'x64', libc: 'musl' },
-  'aarch64-unknown-linux-musl': { platform: 'linux', arch: 'arm64', libc: 'musl' },
-  'x86_64-apple-darwin': { platform: 'darwin', arch: 'x64', libc: undefined },
-  'aarch64-apple-darwin': { platform: 'darwin', arch: 'arm64', libc: undefined },
-  'x86_64-pc-windows-msvc': { platform: 'win32', arch: 'x64', libc: undefined },
-};
+/** The ways to link for another system, as napi-rs names them. */
+const CROSS = { 'use-napi-cross': 'napi', 'cross-compile': 'zig' };
 
 /**
  * @param {{ profile: 'dev' | 'release', triple?: string, cross?: string }} options
@@ -38,6 +35,8 @@ export async function build({ profile, triple, cross }) {
     ...(triple === undefined ? [] : [`--triple=${triple}`]),
     ...(cross === undefined ? [] : [`--cross=${cross}`]),
   ];
+  // Only now: what prebuildify is may have been installed a moment ago.
+  const { default: prebuildify } = await import('prebuildify');
   // Taken before: what is edited while the compiler runs may not be in what it builds.
   const built = buildStamp(profile);
   // prebuildify starts its builder through a shell, with arguments; newer Nodes warn of that.
@@ -74,17 +73,23 @@ export async function build({ profile, triple, cross }) {
 if (isMain(import.meta.url)) {
   const { values } = parseArgs({
     options: {
-      release: { type: 'boolean', default: false },
+      dev: { type: 'boolean', default: false },
       target: { type: 'string' },
-      cross: { type: 'string' },
+      'use-napi-cross': { type: 'boolean', default: false },
+      'cross-compile': { type: 'boolean', short: 'x', default: false },
     },
   });
-  const profile = values.release ? 'release' : 'dev';
-  await main(() =>
-    build({
-      profile,
+  await main(async () => {
+    const ways = Object.entries(CROSS).filter(([flag]) => values[/** @type {'dev'} */ (flag)]);
+    if (ways.length > 1) throw new SetupError('--use-napi-cross and -x exclude each other');
+    if (ways.length > 0 && values.target === undefined) {
+      throw new SetupError('cross-compiling needs a target: --target TRIPLE');
+    }
+    ensureModules();
+    await build({
+      profile: values.dev ? 'dev' : 'release',
       ...(values.target === undefined ? {} : { triple: values.target }),
-      ...(values.cross === undefined ? {} : { cross: values.cross }),
-    }),
-  );
+      ...(ways[0] === undefined ? {} : { cross: ways[0][1] }),
+    });
+  });
 }
