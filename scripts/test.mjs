@@ -2,10 +2,12 @@
 //
 //   npm test [-- --rust | --node [filter or file ...]]
 //   npm run interop [-- file ...]     beside other implementations, which it builds
+//   npm run runtimes [-- ...]         the packed package on every runtime, which it installs
 import { spawn } from 'node:child_process';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import { SetupError, isMain, main, root, run, say, tool } from './lib/project.mjs';
+import { SetupError, host, isMain, main, root, run, say, tool } from './lib/project.mjs';
+import { tripleOf } from './lib/targets.mjs';
 import { ensureAddon, ensureModules } from './setup.mjs';
 
 /** @typedef {{ passed: number, failed: number, skipped: number }} Counts */
@@ -53,6 +55,9 @@ function readTap(line, counts) {
 /** Compares what processes get of a lock: whoever else wants a CPU takes it from one of them. */
 const ALONE = ['__test__/hand-over.spec.ts'];
 
+/** What the packages of runtimes/ run on. */
+const RUNTIMES_TRIPLE = 'x86_64-unknown-linux-gnu';
+
 const SUITES = {
   rust: {
     commands: (/** @type {string[]} */ filter) =>
@@ -69,6 +74,7 @@ const SUITES = {
   },
   node: { commands: specs('__test__/**/*.spec.ts', ALONE), read: readTap },
   interop: { commands: specs('interop/*.spec.ts'), read: readTap },
+  runtimes: { commands: specs('runtimes/*.spec.ts'), read: readTap },
 };
 
 /**
@@ -99,7 +105,22 @@ export function ensurePeers() {
   }
 }
 
-/** @typedef {'rust' | 'node' | 'interop'} Suite */
+/**
+ * The runtimes, as npm packages with the binary inside, and the addon as a release has it: against
+ * an old C library. Both exist for 64-bit Linux on x86 alone.
+ */
+export async function ensureRuntimes() {
+  const triple = tripleOf(host);
+  if (triple !== RUNTIMES_TRIPLE) {
+    throw new SetupError(`the runtimes of runtimes/ are for ${RUNTIMES_TRIPLE}: not tried`);
+  }
+  ensureModules('runtimes');
+  say('building the addon of a release (from scratch it takes some minutes)');
+  const { build } = await import('./prebuild.mjs');
+  await build({ profile: 'release', triple, cross: 'napi' });
+}
+
+/** @typedef {'rust' | 'node' | 'interop' | 'runtimes'} Suite */
 
 /**
  * One command of a suite.
@@ -182,8 +203,9 @@ if (isMain(import.meta.url)) {
       throw new SetupError('a filter needs to know its suite: npm test -- --rust <filter>');
     }
     ensureModules();
-    if (names.some((name) => name !== 'rust')) await ensureAddon();
+    if (names.some((name) => name === 'node' || name === 'interop')) await ensureAddon();
     if (names.includes('interop')) ensurePeers();
+    if (names.includes('runtimes')) await ensureRuntimes();
     conclude(await runTests(names, filter));
   });
 }

@@ -132,12 +132,14 @@ function checkRust(name, text) {
  */
 function checkScript(name, text) {
   const base = path.posix.basename(name);
-  const isTest = /^(?:__test__|interop)\//.test(name);
+  const isTest = /^(?:__test__|interop|runtimes)\//.test(name);
   if (!isTest) checkSize(name, text.split('\n').length - 1, LIMITS.ts);
   if (!/^[a-z0-9]+(?:[-.][a-z0-9]+)*\.[cm]?[jt]s$/.test(base)) {
     errors.push(`${name}: files are kebab-case`);
   }
-  if (!isTest && /\.spec\./.test(base)) errors.push(`${name}: specs live in __test__/ or interop/`);
+  if (!isTest && /\.spec\./.test(base)) {
+    errors.push(`${name}: specs live in __test__/, interop/ or runtimes/`);
+  }
   const imports = isTest && /from 'ava'/.test(text) && !base.endsWith('.spec.ts');
   if (imports && /\btest(?:\.\w+)*\(/.test(text)) {
     errors.push(`${name}: a file with tests is named *.spec.ts, or nobody runs it`);

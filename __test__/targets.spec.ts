@@ -1,0 +1,56 @@
+// One table of the platforms that a release has an addon for (scripts/lib/targets.mjs), and those
+// who have to say the same.
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import test from 'ava';
+import { describe, shipped, thisPlatform } from '../src/targets.ts';
+import { root } from './support/compiled.ts';
+
+interface Target {
+  readonly platform: string;
+  readonly arch: string;
+  readonly libc: 'glibc' | 'musl' | undefined;
+}
+
+const read = (name: string): string => readFileSync(path.join(root, name), 'utf8');
+const table = (await import(path.join(root, 'scripts/lib/targets.mjs'))) as {
+  TARGETS: Record<string, Target>;
+  describe: (target: Target) => string;
+};
+const triples = Object.keys(table.TARGETS).sort();
+const TRIPLE = /\b(?:x86_64|aarch64|i686|armv7)-[a-z]+-[a-z]+(?:-[a-z]+)?\b/g;
+
+test("package.json names the table's targets", (t) => {
+  const { napi } = JSON.parse(read('package.json')) as { napi: { targets: string[] } };
+  t.deepEqual([...napi.targets].sort(), triples);
+});
+
+test("the loader says that the table's platforms are shipped", (t) => {
+  t.deepEqual(shipped, Object.values(table.TARGETS).map(table.describe));
+  t.deepEqual(shipped, Object.values(table.TARGETS).map(describe));
+  t.is(new Set(shipped).size, shipped.length);
+});
+
+test('every target that a workflow or a document names is in the table, and a matrix has all', (t) => {
+  const workflows = readdirSync(path.join(root, '.github/workflows'));
+  const documents = ['README.md', 'CONTRIBUTING.md', 'docs/errors.md'];
+  for (const name of [...documents, ...workflows.map((file) => `.github/workflows/${file}`)]) {
+    const named = [...new Set(read(name).match(TRIPLE))].sort();
+    t.deepEqual(
+      named.filter((triple) => !triples.includes(triple)),
+      [],
+      name,
+    );
+  }
+  if (existsSync(path.join(root, '.github/workflows/prebuild.yml'))) {
+    const named = [...new Set(read('.github/workflows/prebuild.yml').match(TRIPLE))];
+    t.deepEqual(named.sort(), triples);
+  }
+});
+
+test('the C library is that of the process, whatever files lie about', (t) => {
+  const { platform, arch, libc } = thisPlatform();
+  t.deepEqual([platform, arch], [process.platform, process.arch]);
+  t.is(libc !== undefined, process.platform === 'linux');
+});
