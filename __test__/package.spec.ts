@@ -47,7 +47,7 @@ const compiledNames = (name: string): string[] =>
 
 test('the tarball holds these files and no other', (t) => {
   const expected = [
-    ...['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'],
+    ...['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'UPGRADING.md', 'package.json'],
     ...['binding/index.d.cts', 'index.ts', 'src/node-gyp-build.d.ts'],
     ...SOURCES.map((name) => `${name}.ts`),
     ...['index', ...SOURCES].flatMap(compiledNames),

@@ -11,19 +11,21 @@ import { ensureModules } from './setup.mjs';
 const IMPORT = "'#binding'";
 const FILE = 'binding/index.cjs';
 
-/** Compiles dist/ anew. */
-export function buildDist() {
-  ensureModules();
-  const dist = path.join(root, 'dist');
+/**
+ * Compiles dist/ anew, of a checkout whose modules are there.
+ * @param {string} [checkout]
+ */
+export function buildDist(checkout = root) {
+  const dist = path.join(checkout, 'dist');
   rmSync(dist, { recursive: true, force: true });
-  if (!run(...tool('typescript', ['--project', 'tsconfig.build.json']))) {
+  if (!run(...tool('typescript', ['--project', path.join(checkout, 'tsconfig.build.json')]))) {
     throw new SetupError('the facade does not compile, see above');
   }
   for (const name of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('.d.ts')) continue;
     const file = path.join(dist, name);
     const text = readFileSync(file, 'utf8');
-    const to = path.relative(path.dirname(file), path.join(root, FILE)).replaceAll('\\', '/');
+    const to = path.relative(path.dirname(file), path.join(checkout, FILE)).replaceAll('\\', '/');
     const named = text.replaceAll(IMPORT, `'${to}'`);
     if (named !== text) writeFileSync(file, named);
   }
@@ -31,6 +33,7 @@ export function buildDist() {
 
 if (isMain(import.meta.url)) {
   await main(() => {
+    ensureModules();
     buildDist();
     process.stdout.write('dist/ written\n');
   });

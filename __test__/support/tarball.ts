@@ -16,6 +16,10 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { root } from './compiled.ts';
 
+const { buildDist } = (await import(path.join(root, 'scripts/dist.mjs'))) as {
+  buildDist: (checkout: string) => void;
+};
+
 /** What building it would take. */
 export const TOOLS: readonly string[] = [
   ...['cargo', 'rustc', 'cc', 'gcc', 'c++', 'g++', 'clang', 'ld', 'make', 'node-gyp'],
@@ -94,8 +98,7 @@ export function pack(directory: string): Tarball {
   mkdirSync(path.join(copy, 'build/Release'), { recursive: true });
   writeFileSync(path.join(copy, 'build/Release/stray.node'), 'not an addon');
   writeFileSync(path.join(copy, 'binding.gyp'), '{}');
-  const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
-  succeed(process.execPath, [tsc, '-p', 'tsconfig.build.json'], copy);
+  buildDist(copy);
   const args = ['pack', '--json', '--ignore-scripts', `--pack-destination=${directory}`];
   const [packed] = JSON.parse(succeed(process.execPath, [npmScript(), ...args], copy)) as [
     { filename: string; files: { path: string }[] },
