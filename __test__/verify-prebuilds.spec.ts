@@ -1,5 +1,5 @@
-// scripts/verify-prebuilds.mjs judges what a release ships, by the files alone: each fault that it is
-// for, planted in a copy of the addon that the tests load, is found.
+// scripts/verify-prebuilds.mjs judges what a release ships, by the files alone: each fault that it
+// is for, planted in a copy of the addon that the tests load, is found.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
