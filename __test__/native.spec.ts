@@ -93,7 +93,7 @@ function clearError(t: ExecutionContext, found: Loaded, platform: string): void 
 const told = (property: string, value: string): string =>
   `Object.defineProperty(process, '${property}', { value: '${value}' });`;
 
-test('where a release has no addon, the error names the platform, what is shipped, how to build', async (t) => {
+test('without an addon the error names the platform, what is shipped, how to build', async (t) => {
   const before = told('platform', 'sunos') + told('arch', 'riscv64');
   const found = await load(copyOfPackage(t), { before });
   clearError(t, found, 'sunos-riscv64');
@@ -111,7 +111,7 @@ test('an addon that was left out is missed by its name', async (t) => {
   t.is(found.cause, 'MODULE_NOT_FOUND');
 });
 
-test('an addon that the system refuses is in the error, with the reason of the system', async (t) => {
+test('an addon that the system refuses is named, with the reason of the system', async (t) => {
   const directory = copyOfPackage(t);
   rmSync(path.join(directory, prebuild));
   writeFileSync(path.join(directory, prebuild), 'not an addon');
@@ -169,7 +169,7 @@ test('what lies in build/Release is not loaded in the place of the prebuild', as
   t.deepEqual(found.addons, [prebuild]);
 });
 
-test('TIDEMARK_PREBUILD names another directory with prebuilds, for those who pack programs', async (t) => {
+test('TIDEMARK_PREBUILD names another directory with prebuilds', async (t) => {
   const [moved, directory] = [tempDir(t), copyOfPackage(t)];
   cpSync(path.join(directory, 'prebuilds'), path.join(moved, 'prebuilds'), { recursive: true });
   rmSync(path.join(directory, 'prebuilds'), { recursive: true });

@@ -32,7 +32,7 @@ test("the loader says that the table's platforms are shipped", (t) => {
   t.is(new Set(shipped).size, shipped.length);
 });
 
-test('every target that a workflow or a document names is in the table, and a matrix has all', (t) => {
+test('what workflows and documents name is in the table, and the matrix has all', (t) => {
   const workflows = readdirSync(path.join(root, '.github/workflows'));
   const documents = ['README.md', 'CONTRIBUTING.md', 'docs/errors.md'];
   for (const name of [...documents, ...workflows.map((file) => `.github/workflows/${file}`)]) {

@@ -82,8 +82,8 @@ function succeed(command: string, args: readonly string[], cwd: string, env = pl
 }
 
 /**
- * Packs a copy of the project in a new directory, with the addon that the tests load. Beside what is
- * published lies what may lie in a checkout and must not be.
+ * Packs a copy of the project in a new directory, with the addon that the tests load. Beside what
+ * is published lies what may lie in a checkout and must not be.
  */
 export function pack(directory: string): Tarball {
   const copy = path.join(directory, 'project');
@@ -138,8 +138,8 @@ const USERS_OPTIONS = {
 };
 
 /**
- * Compiles the programs of `__test__/consumer` there, against the installed types. The types of Node
- * are the only others: a declaration that extends its EventEmitter cannot do without.
+ * Compiles the programs of `__test__/consumer` there, against the installed types. The types of
+ * Node are the only others: a declaration that extends its EventEmitter cannot do without.
  */
 export function compileConsumers({ folder, env }: Installed): void {
   const types = path.join(folder, 'node_modules/@types');
