@@ -16,19 +16,21 @@ interface Target {
 const read = (name: string): string => readFileSync(path.join(root, name), 'utf8');
 const table = (await import(path.join(root, 'scripts/lib/targets.mjs'))) as {
   TARGETS: Record<string, Target>;
+  SHIPPED: string[];
   describe: (target: Target) => string;
 };
 const triples = Object.keys(table.TARGETS).sort();
 const TRIPLE = /\b(?:x86_64|aarch64|i686|armv7)-[a-z]+-[a-z]+(?:-[a-z]+)?\b/g;
 
-test("package.json names the table's targets", (t) => {
+test('package.json names the targets that a release waits for', (t) => {
   const { napi } = JSON.parse(read('package.json')) as { napi: { targets: string[] } };
-  t.deepEqual([...napi.targets].sort(), triples);
+  t.deepEqual([...napi.targets].sort(), [...table.SHIPPED].sort());
 });
 
-test("the loader says that the table's platforms are shipped", (t) => {
-  t.deepEqual(shipped, Object.values(table.TARGETS).map(table.describe));
-  t.deepEqual(shipped, Object.values(table.TARGETS).map(describe));
+test('the loader says that these platforms are shipped', (t) => {
+  const targets = table.SHIPPED.flatMap((triple) => table.TARGETS[triple] ?? []);
+  t.deepEqual(shipped, targets.map(table.describe));
+  t.deepEqual(shipped, targets.map(describe));
   t.is(new Set(shipped).size, shipped.length);
 });
 

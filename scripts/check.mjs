@@ -1,6 +1,6 @@
-// All that CI checks: the lints, then the tests, those beside other implementations last, then those
-// of ends and teardown once more with AddressSanitizer, and the packed package on every runtime. A
-// lint that fails counts as one failed test, so that the last line tells the whole.
+// All that CI checks: the lints, the tests, those beside other implementations, then those of ends
+// and teardown once more with AddressSanitizer, and the packed package on every runtime. A lint
+// that fails counts as one failed test, so that the last line tells the whole.
 import process from 'node:process';
 import { SetupError, main, say } from './lib/project.mjs';
 import { CI_LINTS, runLint } from './lint.mjs';

@@ -14,7 +14,7 @@ import { isElf, readElf } from './lib/elf.mjs';
 import { isMachO, readMachO } from './lib/mach-o.mjs';
 import { isPe, readPe } from './lib/pe.mjs';
 import { SetupError, main, prebuild, root } from './lib/project.mjs';
-import { GLIBC_FLOOR, MACOS_FLOOR, PREBUILD_BYTES_MAX, TARGETS } from './lib/targets.mjs';
+import { GLIBC_FLOOR, MACOS_FLOOR, PREBUILD_BYTES_MAX, SHIPPED, TARGETS } from './lib/targets.mjs';
 
 /** @typedef {import('./lib/targets.mjs').Target} Target */
 /** @typedef {{ complain: (what: string) => void, remark: (what: string) => void }} Judge */
@@ -181,9 +181,8 @@ await main(() => {
   });
   const unknown = values.target?.find((triple) => !Object.hasOwn(TARGETS, triple));
   if (unknown !== undefined) throw new SetupError(`unknown target ${unknown}`);
-  const targets = Object.entries(TARGETS).filter(
-    ([triple]) => values.target === undefined || values.target.includes(triple),
-  );
+  const wanted = values.target ?? SHIPPED;
+  const targets = Object.entries(TARGETS).filter(([triple]) => wanted.includes(triple));
   let failed = 0;
   const fail = (/** @type {string} */ line) => {
     process.stdout.write(`${line}\n`);

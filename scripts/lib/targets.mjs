@@ -1,4 +1,4 @@
-// Every platform that a release has a prebuild for: the one table of them. package.json, the
+// Every platform that a prebuild can be made for: the one table of them. package.json, the
 // loader's message (src/targets.ts), the workflows and the README are compared with it by
 // __test__/targets.spec.ts.
 
@@ -20,6 +20,12 @@ export const TARGETS = {
   'x86_64-pc-windows-msvc': { platform: 'win32', arch: 'x64', libc: undefined },
   'aarch64-pc-windows-msvc': { platform: 'win32', arch: 'arm64', libc: undefined },
 };
+
+/** Those that crates/storage has no code for: built as an experiment, and in no release. */
+const WITHOUT_CODE = ['x86_64-pc-windows-msvc', 'aarch64-pc-windows-msvc'];
+
+/** Those that a release waits for. */
+export const SHIPPED = Object.keys(TARGETS).filter((triple) => !WITHOUT_CODE.includes(triple));
 
 /** The oldest glibc that a release may ask for: that of `--use-napi-cross`. */
 export const GLIBC_FLOOR = '2.17';
