@@ -86,7 +86,10 @@ function clearError(t: ExecutionContext, found: Loaded, platform: string): void 
   t.is(found.code, 'TIDEMARK_ADDON_NOT_FOUND', found.message);
   t.true(found.message.includes(platform), found.message);
   for (const name of shipped) t.true(found.message.includes(name), found.message);
-  t.regex(found.message, /git clone https:.*`npm run build && npm pack`.*Rust 1\.89/);
+  const build =
+    /git clone https:.*`npm run prebuild && npm run build:dist && npm pack`.*Rust 1\.89/;
+  if (/^(?:linux|darwin)-/.test(platform)) t.regex(found.message, build);
+  else t.regex(found.message, /there is no code for this system yet\.$/);
   t.deepEqual(found.addons, []);
 }
 
@@ -94,11 +97,19 @@ const told = (property: string, value: string): string =>
   `Object.defineProperty(process, '${property}', { value: '${value}' });`;
 
 test('without an addon the error names the platform, what is shipped, how to build', async (t) => {
-  const before = told('platform', 'sunos') + told('arch', 'riscv64');
-  const found = await load(copyOfPackage(t), { before });
-  clearError(t, found, 'sunos-riscv64');
-  t.regex(found.message, /^there is no native addon for sunos-riscv64\. Shipped are /);
-  t.is(found.cause, 'MODULE_NOT_FOUND');
+  for (const [platform, libc] of [
+    ['linux', ' (glibc)'],
+    ['darwin', ''],
+    ['win32', ''],
+    ['sunos', ''],
+  ] as const) {
+    const before = told('platform', platform) + told('arch', 'riscv64');
+    const found = await load(copyOfPackage(t), { before });
+    const name = `${platform}-riscv64${libc}`;
+    clearError(t, found, name);
+    t.true(found.message.startsWith(`there is no native addon for ${name}. Shipped are `));
+    t.is(found.cause, 'MODULE_NOT_FOUND');
+  }
 });
 
 test('an addon that was left out is missed by its name', async (t) => {

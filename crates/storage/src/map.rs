@@ -81,7 +81,8 @@ pub trait Map: Debug + Send + Sync {
     /// As for [`Map::load`].
     fn wake(&self, site: Site, offset: usize) -> Result<()>;
 
-    /// Brings the mapped bytes to the medium (`msync`), with what is needed to read them back.
+    /// Brings the bytes of the file to the medium (`msync`), with what is needed to read them back:
+    /// those that were stored through the map, and those that calls wrote beside it.
     ///
     /// # Errors
     /// Whatever the medium answers. A failed sync is final (S4).

@@ -34,6 +34,9 @@ pub(super) const LOST_PAGE: [i32; 2] = [libc::BUS_ADRERR, libc::BUS_MCEERR_AR];
 /// Memory that failed before anybody touched it: no fault of the access that it comes to.
 pub(super) const NO_FAULT: Option<i32> = Some(libc::BUS_MCEERR_AO);
 
+/// An `msync` of a map is a sync of its file.
+pub(super) const MSYNC_REACHES_THE_MEDIUM: bool = true;
+
 /// Bits of a mode as the calls take them.
 pub(super) const fn mode(bits: u32) -> Mode {
     Mode::from_raw_mode(bits)

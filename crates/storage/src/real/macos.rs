@@ -26,10 +26,13 @@ use crate::{Interrupt, Result};
 const NAP: Duration = Duration::from_millis(2);
 const PERMISSION_BITS: u32 = 0o7777;
 
-/// A page of a map that cannot be brought.
-pub(super) const LOST_PAGE: [i32; 1] = [libc::BUS_ADRERR];
+/// A page of a map that cannot be brought: as arm64 tells it, which has one code for all, and x64.
+pub(super) const LOST_PAGE: [i32; 2] = [libc::BUS_ADRALN, libc::BUS_ADRERR];
 /// Memory that failed before anybody touched it is not told of.
 pub(super) const NO_FAULT: Option<i32> = None;
+
+/// An `msync` leaves in the drive's cache what an `fsync` does.
+pub(super) const MSYNC_REACHES_THE_MEDIUM: bool = false;
 
 /// Bits of a mode as the calls take them.
 pub(super) fn mode(bits: u32) -> Mode {

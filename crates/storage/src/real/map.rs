@@ -30,7 +30,7 @@ pub(super) struct RealMap {
     pages: Pages,
     size: usize,
     writes: bool,
-    _file: Arc<OwnedFd>,
+    file: Arc<OwnedFd>,
 }
 
 impl RealMap {
@@ -46,7 +46,7 @@ impl RealMap {
         let pages = Pages::map(file, size, writes).map_err(at("mmap"))?;
         let guarded = bus_guard::guard(pages.address(), pages.size());
         let guarded = guarded.ok_or(OsError::new(OsError::ENOMEM, "mmap"))?;
-        Ok(Self { guarded, pages, size, writes, _file: Arc::clone(file) })
+        Ok(Self { guarded, pages, size, writes, file: Arc::clone(file) })
     }
 
     /// Whether the bytes are mapped, still there, and may be touched in this way.
@@ -154,6 +154,9 @@ impl Map for RealMap {
         self.check("msync", 0, 0, false)?;
         // Not retried, not even after EINTR: whether the pages are still dirty is then unknown.
         self.pages.sync().map_err(at("msync"))?;
+        if !system::MSYNC_REACHES_THE_MEDIUM {
+            system::sync_data(&self.file).map_err(at("fsync"))?;
+        }
         self.after("msync", SeqCst)
     }
 }
