@@ -32,8 +32,8 @@ function addonFile({ platform, arch, libc }: Platform): string {
 
 const HOW_TO_BUILD =
   'To build it on such a machine: git clone https://github.com/tidemark-dev/tidemark, there ' +
-  '`npm run prebuild && npm run build:dist && npm pack` (it needs Rust 1.89 and a C compiler), and ' +
-  'npm install the file that this makes.';
+  '`npm run prebuild && npm run build:dist && npm pack` (it needs Rust 1.89 and a C compiler), ' +
+  'and npm install the file that this makes.';
 const NO_CODE = 'It cannot be built for it either: there is no code for this system yet.';
 
 /** Says why there is no addon: no release has one, it was left out, or the system refuses it. */
