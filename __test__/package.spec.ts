@@ -74,6 +74,9 @@ test('installing it runs nothing and compiles nothing', (t) => {
   t.false(existsSync(inPackage('binding.gyp')));
   t.deepEqual(Object.keys(manifest.dependencies), ['node-gyp-build']);
   t.deepEqual(toolsAt(installed), [], 'a tool that would build it is on the PATH');
+  // Also where npm would run what there is: a script would miss the tools that it needs.
+  const asUsersDo = install(tarball, directory, '--no-ignore-scripts');
+  t.true(existsSync(path.join(asUsersDo.folder, 'node_modules/tidemark/package.json')));
 });
 
 test('every map leads to a source that is published, and every source has its maps', (t) => {

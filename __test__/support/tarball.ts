@@ -5,6 +5,7 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readFileSync,
   readdirSync,
   realpathSync,
@@ -109,14 +110,17 @@ export function pack(directory: string): Tarball {
   };
 }
 
-/** Installs a tarball into a new, empty folder, without scripts and without tools. */
-export function install(tarball: Tarball, directory: string): Installed {
-  const folder = path.join(directory, 'app');
+/** Installs a tarball into a new, empty folder, without tools, and without scripts unless asked to. */
+export function install(
+  tarball: Tarball,
+  directory: string,
+  scripts = '--ignore-scripts',
+): Installed {
+  const folder = mkdtempSync(path.join(directory, 'app-'));
   const empty = path.join(directory, 'no-tools');
-  mkdirSync(folder);
-  mkdirSync(empty);
+  mkdirSync(empty, { recursive: true });
   const env = { ...plainEnv(), PATH: empty };
-  const args = ['install', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'];
+  const args = ['install', scripts, '--prefer-offline', '--no-audit', '--no-fund'];
   const all = [npmScript(), ...args, `--prefix=${folder}`, tarball.file];
   succeed(process.execPath, all, folder, env);
   return { folder, env };
