@@ -110,7 +110,7 @@ export function pack(directory: string): Tarball {
   };
 }
 
-/** Installs a tarball into a new, empty folder, without tools, and without scripts unless asked to. */
+/** Installs a tarball into a new, empty folder, without tools; without scripts unless asked to. */
 export function install(
   tarball: Tarball,
   directory: string,
