@@ -13,7 +13,6 @@ import { parseArgs, promisify } from 'node:util';
 import { buildStamp } from './lib/source-hash.mjs';
 import { SetupError, host, inPrebuilds, isMain, main, prebuild, root } from './lib/project.mjs';
 import { TARGETS } from './lib/targets.mjs';
-import { ensureModules } from './setup.mjs';
 
 /** The ways to link for another system, as napi-rs names them. */
 const CROSS = { 'use-napi-cross': 'napi', 'cross-compile': 'zig' };
@@ -85,6 +84,8 @@ if (isMain(import.meta.url)) {
     if (ways.length > 0 && values.target === undefined) {
       throw new SetupError('cross-compiling needs a target: --target TRIPLE');
     }
+    // Only here: setup.mjs imports this file while it waits for what it does itself.
+    const { ensureModules } = await import('./setup.mjs');
     ensureModules();
     await build({
       profile: values.dev ? 'dev' : 'release',
