@@ -9,7 +9,6 @@ use std::thread;
 
 use super::direct::Slot;
 use super::lock_wait::{LockWait, WaitPort};
-use super::outbox::Pending;
 use super::queue::{Next, Shared, TimeoutError, Waiting, Watchdog};
 use super::{Engine, Outbox, watchdog};
 use crate::error::{Error, ErrorKind, Result};
@@ -113,7 +112,7 @@ fn commit_group<E: Engine>(
     let (group, mut bytes) = shared.take(E::claim, claim);
     let mut rest = Vec::new();
     if !group.is_empty() {
-        rest = commit_timed(shared, engine, group, outbox);
+        rest = timed(shared, || engine.commit(group, outbox));
     }
     engine.release();
     bytes -= rest.iter().map(|pending| pending.size_bytes).sum::<usize>();
@@ -122,17 +121,12 @@ fn commit_group<E: Engine>(
 }
 
 /// Commits a group, and counts it.
-pub(super) fn commit_timed<E: Engine>(
-    shared: &Shared<E::Op, E::Output>,
-    engine: &mut E,
-    group: Vec<Pending<E::Op, E::Output>>,
-    outbox: &mut Outbox<E::Output>,
-) -> Vec<Pending<E::Op, E::Output>> {
+pub(super) fn timed<Op, T, R>(shared: &Shared<Op, T>, commit: impl FnOnce() -> R) -> R {
     let began = shared.storage.monotonic();
-    let rest = engine.commit(group, outbox);
+    let committed = commit();
     shared.metrics.groups.add(1);
     shared.metrics.commit_us.record(shared.storage.monotonic().saturating_sub(began));
-    rest
+    committed
 }
 
 /// GC-7.

@@ -6,12 +6,11 @@
 //! acceptance holds (GC-2). It is never waited for: whoever does not get it queues up.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::outbox::{Blocking, Outbox, Pending, Receipt, Sink};
+use super::outbox::lost;
 use super::queue::Shared;
-use super::{Engine, LockWait, committer};
+use super::{DirectEngine, committer};
 use crate::error::Result;
 
 /// An engine, shared by the commit thread and by those who call; nothing once it has finished.
@@ -37,13 +36,10 @@ impl<E> Slot<E> {
 /// Commits one operation on the caller's thread; nothing if others come first.
 pub(super) type Direct<Op, T> = Arc<dyn Fn(&Op, usize) -> Option<Result<T>> + Send + Sync>;
 
-pub(super) fn direct<E: Engine>(
+pub(super) fn direct<E: DirectEngine>(
     shared: &Arc<Shared<E::Op, E::Output>>,
     slot: &Arc<Slot<E>>,
-) -> Direct<E::Op, E::Output>
-where
-    E::Op: Clone,
-{
+) -> Direct<E::Op, E::Output> {
     let (shared, slot) = (Arc::clone(shared), Arc::clone(slot));
     Arc::new(move |op, size_bytes| {
         let mut guard = slot.try_lock()?;
@@ -51,50 +47,17 @@ where
         if !shared.begin_direct(size_bytes) {
             return None;
         }
-        let blocking = Arc::new(Blocking::default());
-        let sink: Arc<dyn Sink<E::Output>> = Arc::clone(&blocking) as _;
-        let receipt = Receipt::new(0, sink);
-        let pending = Pending { op: op.clone(), receipt, size_bytes, deadline: None };
-        let told = Arc::new(AtomicUsize::new(0));
-        let committed = AssertUnwindSafe(|| commit(&shared, engine, pending, &told));
-        if catch_unwind(committed).is_err() {
+        let commit = || {
+            let result = committer::timed(&shared, || engine.commit_one(op));
+            (result, engine.due().is_some())
+        };
+        let (result, is_due) = catch_unwind(AssertUnwindSafe(commit)).unwrap_or_else(|_| {
             // Under the engine's mutex: nobody else commits before that. The commit thread ends
             // then, and takes the engine along.
             committer::after_panic(&shared);
-            shared.committed(size_bytes);
-            // What the engine had settled was counted as the outbox was dropped.
-            shared.settled(1_usize.saturating_sub(told.load(Ordering::Relaxed)));
-        }
-        // An engine that keeps the receipt settles it on the commit thread.
-        drop(guard);
-        Some(blocking.wait())
+            (Err(lost()), false)
+        });
+        shared.end_direct(size_bytes, is_due);
+        Some(result)
     })
-}
-
-fn commit<E: Engine>(
-    shared: &Arc<Shared<E::Op, E::Output>>,
-    engine: &mut E,
-    pending: Pending<E::Op, E::Output>,
-    told: &Arc<AtomicUsize>,
-) {
-    let claim = E::claim(&pending.op);
-    let mut bytes = pending.size_bytes;
-    let (counted, told) = (Arc::clone(shared), Arc::clone(told));
-    let mut outbox = Outbox::new(move |count| {
-        counted.settled(count);
-        told.fetch_add(count, Ordering::Relaxed);
-    });
-    if let Err(error) = engine.acquire(claim, &LockWait::unwatched()) {
-        outbox.settle(pending.receipt, Err(error));
-    } else {
-        let rest = committer::commit_timed(shared, engine, vec![pending], &mut outbox);
-        engine.release();
-        bytes -= rest.iter().map(|pending| pending.size_bytes).sum::<usize>();
-        shared.put_back(rest);
-    }
-    outbox.send();
-    shared.committed(bytes);
-    if engine.due().is_some() {
-        shared.look_again();
-    }
 }

@@ -92,6 +92,15 @@ pub trait Engine: Send + 'static {
     fn let_go(&mut self) {}
 }
 
+/// An engine that never waits for a lock, so that a blocking caller may commit on its own thread.
+pub trait DirectEngine: Engine {
+    /// Commits an operation, as a group of its own: returns when its result is true on the medium.
+    ///
+    /// # Errors
+    /// Whatever the operation comes to.
+    fn commit_one(&mut self, op: &Self::Op) -> Result<Self::Output>;
+}
+
 /// The limits of one commit path.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -175,8 +184,7 @@ impl<Op: Send + 'static, T: Send + 'static> GroupCommit<Op, T> {
     /// As for [`GroupCommit::start`].
     pub fn start_direct<E>(&self, engine: E, owner: Arc<dyn Any + Send + Sync>) -> Result<()>
     where
-        E: Engine<Op = Op, Output = T>,
-        Op: Clone,
+        E: DirectEngine<Op = Op, Output = T>,
     {
         let slot = Arc::new(Slot::new(engine));
         let _the_first = self.direct.set(direct::direct(&self.shared, &slot));

@@ -53,12 +53,16 @@ impl<T> Receipt<T> {
     }
 }
 
+/// What an operation comes to whose commit panicked or forgot it.
+pub(super) fn lost() -> Error {
+    let message = "a commit ended without a result; please report this bug";
+    Error::new(ErrorKind::Internal, message).indeterminate()
+}
+
 impl<T> Drop for Receipt<T> {
     fn drop(&mut self) {
         if let Some(sink) = self.sink.take() {
-            let message = "a commit ended without a result; please report this bug";
-            let error = Error::new(ErrorKind::Internal, message).indeterminate();
-            sink.deliver(vec![Settled { ticket: self.ticket, result: Err(error) }]);
+            sink.deliver(vec![Settled { ticket: self.ticket, result: Err(lost()) }]);
         }
     }
 }

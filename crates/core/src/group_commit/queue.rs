@@ -223,11 +223,16 @@ impl<Op, T> Shared<Op, T> {
         false
     }
 
-    /// The engine may be due at another time than it said before.
-    pub(super) fn look_again(&self) {
+    /// Accounts for an operation that its caller has committed. The engine may be due at another
+    /// time than it said before.
+    pub(super) fn end_direct(&self, size_bytes: usize, is_due: bool) {
+        self.metrics.operations.add(1);
         let mut queue = self.lock();
-        queue.look_again = true;
-        self.tell_thread(queue);
+        self.freed(&mut queue, size_bytes, 1);
+        if is_due {
+            queue.look_again = true;
+            self.tell_thread(queue);
+        }
     }
 
     /// Has the commit thread look at the queue, if it does not anyway before it waits. It takes the

@@ -30,13 +30,18 @@ impl WalEngine {
         cfg!(feature = "planted-bugs") && self.bug == Some(bug)
     }
 
+    /// Whether results leave before the write.
+    pub(super) fn acknowledges_early(&self) -> bool {
+        self.has(Bug::AcknowledgeBeforeWrite)
+    }
+
     /// Those that still wait for the write.
     pub(super) fn honest(
         &self,
         waiting: Vec<Waiting>,
         outbox: &mut Outbox<WalOutcome>,
     ) -> Vec<Waiting> {
-        if !self.has(Bug::AcknowledgeBeforeWrite) {
+        if !self.acknowledges_early() {
             return waiting;
         }
         settle(waiting, &Ok(()), outbox);

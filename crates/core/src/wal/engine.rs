@@ -27,7 +27,7 @@ use super::state::State;
 use super::view::{Update, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Events;
-use crate::group_commit::{Engine, LockWait, Outbox, Pending, Receipt};
+use crate::group_commit::{DirectEngine, Engine, LockWait, Outbox, Pending, Receipt};
 use crate::poison::Poison;
 use crate::segment::{Position, Writer};
 
@@ -45,6 +45,12 @@ pub(super) enum Until {
     /// Written; a sync follows at once.
     WrittenThenSync,
     Durable,
+}
+
+impl Until {
+    const fn syncs_at_once(self) -> bool {
+        matches!(self, Self::Durable | Self::WrittenThenSync)
+    }
 }
 
 /// Commits to a log. It has the directory's lock for as long as it lives.
@@ -176,8 +182,7 @@ impl WalEngine {
 
     /// Writes, syncs if anybody asked for it, and settles.
     fn finish_group(&mut self, waiting: Vec<Waiting>, outbox: &mut Outbox<WalOutcome>) {
-        let asked = |until: Until| waiting.iter().any(|waiting| waiting.until == until);
-        let at_once = asked(Until::Durable) || asked(Until::WrittenThenSync);
+        let at_once = waiting.iter().any(|waiting| waiting.until.syncs_at_once());
         let waiting = self.honest(waiting, outbox);
         let mut done = self.poison.check().and_then(|()| self.write());
         let (durable, written): (Vec<_>, Vec<_>) =
@@ -191,6 +196,13 @@ impl WalEngine {
             done = done.and_then(|()| self.sync());
         }
         settle(durable, &done, outbox);
+    }
+
+    /// What comes next must not put off the sync of what is there (C5).
+    fn sync_if_due(&mut self) {
+        if self.sync_due().is_some_and(|due| due <= self.storage.monotonic()) {
+            let _poisons_if_it_fails = self.sync();
+        }
     }
 
     /// When the oldest unsynced byte has waited for as long as it may.
@@ -228,10 +240,7 @@ impl Engine for WalEngine {
         group: Vec<Pending<WalOp, WalOutcome>>,
         outbox: &mut Outbox<WalOutcome>,
     ) -> Vec<Pending<WalOp, WalOutcome>> {
-        if self.sync_due().is_some_and(|due| due <= self.storage.monotonic()) {
-            // What comes next must not put off the sync of what is there (C5).
-            let _poisons_if_it_fails = self.sync();
-        }
+        self.sync_if_due();
         let mut waiting = Vec::with_capacity(group.len());
         for pending in group {
             let (op, pending) = pending.split();
@@ -276,6 +285,24 @@ impl Engine for WalEngine {
         self.preparation.finish();
         self.publication.unlock();
         let _it_ends_with_the_descriptor = self.directory.unlock(Site::LockRelease);
+    }
+}
+
+impl DirectEngine for WalEngine {
+    fn commit_one(&mut self, op: &WalOp) -> Result<WalOutcome> {
+        self.sync_if_due();
+        let staged = self.stage(op.clone());
+        let at_once = staged.as_ref().is_ok_and(|(_, until)| until.syncs_at_once());
+        if staged.is_ok() && self.acknowledges_early() {
+            return staged.map(|(outcome, _)| outcome);
+        }
+        // Also where it is refused: what was staged on the way, as a roll, is told.
+        let mut done = self.poison.check().and_then(|()| self.write());
+        if at_once {
+            done = done.and_then(|()| self.sync());
+        }
+        let (outcome, _) = staged?;
+        done.map(|()| outcome).map_err(Error::indeterminate)
     }
 }
 

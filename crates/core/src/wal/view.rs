@@ -388,21 +388,18 @@ impl Inside {
 
     fn write(&mut self, updates: impl IntoIterator<Item = Update>, end: Position) {
         self.end = end;
-        self.updates.extend(updates);
-        let mut hard_states = VecDeque::new();
-        while let Some(update) = self.updates.pop_front() {
-            match update {
-                Update::HardState(_) => hard_states.push_back(update),
-                Update::Truncate { .. } | Update::Purge { .. } => {
-                    self.updates.push_front(update);
-                    break;
-                }
-                Update::Entries { .. } | Update::Roll { .. } => self.apply(update),
+        let takes_back =
+            |update: &Update| matches!(update, Update::Truncate { .. } | Update::Purge { .. });
+        let mut is_behind = self.updates.iter().any(takes_back);
+        for update in updates {
+            is_behind |= takes_back(&update);
+            // Nothing else depends on the place of a hard state.
+            if is_behind || matches!(update, Update::HardState(_)) {
+                self.updates.push_back(update);
+            } else {
+                self.apply(update);
             }
         }
-        // A hard state is not seen before the sync, and nothing else depends on its place.
-        hard_states.append(&mut self.updates);
-        self.updates = hard_states;
     }
 
     fn apply(&mut self, update: Update) {

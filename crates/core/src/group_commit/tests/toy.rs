@@ -7,8 +7,8 @@ use std::time::Duration;
 use tidemark_storage::{RealStorage, Storage};
 
 use super::super::{
-    Engine, Enqueued, GroupCommit, Limits, LockWait, Outbox, Pending, Receipt, Request, Settled,
-    Sink, Ticket,
+    DirectEngine, Engine, Enqueued, GroupCommit, Limits, LockWait, Outbox, Pending, Receipt,
+    Request, Settled, Sink, Ticket,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Events;
@@ -87,10 +87,37 @@ impl ToyEngine {
         let _nobody_listens = self.steps.send(step);
     }
 
+    /// Tells that a commit begins, and waits to be told how it ends.
+    fn begin(&self, numbers: Vec<u32>) -> Verdict {
+        self.tell(Step::Commit(numbers));
+        let Some(gate) = &self.gates.commit else { return Verdict::Settle };
+        gate.recv().unwrap_or(Verdict::Settle)
+    }
+
+    /// The outcome is unknown.
+    fn fail(&self) -> Error {
+        let error = Error::new(ErrorKind::Io, "a sync failed").indeterminate();
+        self.poison.set(&error);
+        error
+    }
+
     fn settle_late(&mut self, outbox: &mut Outbox<u32>) {
         self.due = None;
         for (number, receipt) in self.late.drain(..) {
             outbox.settle(receipt, Ok(number));
+        }
+    }
+}
+
+impl DirectEngine for ToyEngine {
+    fn commit_one(&mut self, op: &Toy) -> Result<u32> {
+        match self.begin(vec![op.number]) {
+            Verdict::PanicAfter(0) | Verdict::Forget => panic!("the toy was told to"),
+            Verdict::Poison => Err(self.fail()),
+            _ => {
+                self.due = op.late.then(|| self.storage.monotonic() + self.gates.delay);
+                Ok(op.number)
+            }
         }
     }
 }
@@ -132,11 +159,7 @@ impl Engine for ToyEngine {
         mut group: Vec<Pending<Toy, u32>>,
         outbox: &mut Outbox<u32>,
     ) -> Vec<Pending<Toy, u32>> {
-        self.tell(Step::Commit(group.iter().map(|pending| pending.op.number).collect()));
-        let verdict = match &self.gates.commit {
-            Some(gate) => gate.recv().unwrap_or(Verdict::Settle),
-            None => Verdict::Settle,
-        };
+        let verdict = self.begin(group.iter().map(|pending| pending.op.number).collect());
         let begun = match verdict {
             Verdict::GiveBackAfter(count) => count,
             _ => group.len(),
@@ -146,11 +169,7 @@ impl Engine for ToyEngine {
             match verdict {
                 Verdict::PanicAfter(count) if index >= count => panic!("the toy was told to"),
                 Verdict::Forget => drop(receipt),
-                Verdict::Poison => {
-                    let error = Error::new(ErrorKind::Io, "a sync failed").indeterminate();
-                    self.poison.set(&error);
-                    outbox.settle(receipt, Err(error));
-                }
+                Verdict::Poison => outbox.settle(receipt, Err(self.fail())),
                 _ if op.late => {
                     self.due = Some(self.storage.monotonic() + self.gates.delay);
                     self.late.push((op.number, receipt));
