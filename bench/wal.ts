@@ -2,6 +2,8 @@
 // counted and compared follows from what it can do.
 import { type Cost, type Image, makeImage } from './lib/image.ts';
 import {
+  type Hops,
+  hopInNode,
   judgeAwaited,
   judgeBlocking,
   judgeCost,
@@ -111,8 +113,24 @@ function print(rows: readonly Measured[], lowest: Measured, intoNew: Map<Log, Ro
   );
 }
 
+type Of = (name: Name) => Measured | undefined;
+
+function hopsOf(of: Of): Hops {
+  const [awaited, blocking] = [of('floorAwaited')?.single, of('floorInJavaScript')?.single];
+  return {
+    inNode: awaited && blocking && hopInNode(awaited, blocking),
+    warm: of('hop')?.single,
+    handed: of('handed')?.single,
+    awaited,
+  };
+}
+
+function sayHop(name: string, hop: Rounds | undefined): void {
+  if (hop !== undefined) note(`${name}: ${number(median(hop.flat()) * 1000)} us`);
+}
+
 /** What is demanded of each of ours. */
-function judge(of: (name: Name) => Measured | undefined, lowest: Measured): void {
+function judge(of: Of, lowest: Measured, hops: Hops): void {
   judgeCounters(of('floor'), of('growing'));
   const rival = of('hiqlite');
   for (const name of ['rustPwrite', 'rustMmap'] as const) {
@@ -126,7 +144,7 @@ function judge(of: (name: Name) => Measured | undefined, lowest: Measured): void
     const own = of(name);
     if (own === undefined) continue;
     judgeCost(own, name === 'appendPwrite');
-    judgeAwaited(own, lowest, of('hop'), of('handed'), of('floorAwaited'));
+    judgeAwaited(own, lowest.single, hops);
     judgeRates(own);
   }
   for (const name of ['appendSyncPwrite', 'appendSyncMmap'] as const) {
@@ -142,11 +160,11 @@ async function append(directory: string, image: Image | undefined): Promise<void
   const found = await open(directory);
   const logs = Object.values(found);
   const measured = await measure(logs, image);
-  const of = (name: Name): Measured | undefined => {
+  const of: Of = (name) => {
     const log = found[name];
     return log && measured(log);
   };
-  const [hopping, lowest] = [of('hop'), of('floor') ?? of('floorInJavaScript')];
+  const lowest = of('floor') ?? of('floorInJavaScript');
   for (const log of logs) await log.close();
   if (lowest === undefined) throw new Error('there is no floor to compare with');
   const bulky = (Object.keys(found) as Name[]).filter((name) => found[name]?.bulk !== undefined);
@@ -162,12 +180,10 @@ async function append(directory: string, image: Image | undefined): Promise<void
     lowest,
     roundsOfNew,
   );
-  if (hopping !== undefined) {
-    const [alone, once] = [lowest, hopping].map((one) => median(one.single.flat()) * 1000);
-    const both = number((alone ?? 0) + (once ?? 0));
-    note(`${hopping.log.name}: ${number(once ?? 0)} us; with the floor ${both} us`);
-  }
-  judge(of, lowest);
+  const hops = hopsOf(of);
+  sayHop("one hop between JavaScript's thread and another", hops.inNode);
+  sayHop('one hop between two warm threads', hops.warm);
+  judge(of, lowest, hops);
 }
 
 /** Appends, and what they cost the device. */

@@ -45,26 +45,43 @@ export function judgeCost({ log: { name }, cost }: Measured, writesBlocks: boole
   demand(`${name}: at most 4 KiB for a lone append`, `${number(kib)} KiB`, kib <= 4);
 }
 
-/** An append that is awaited, against what a commit thread takes that does nothing else. */
-export function judgeAwaited(
-  own: Measured,
-  lowest: Measured,
-  hop: Measured | undefined,
-  handed: Measured | undefined,
-  inNode: Measured | undefined,
-): void {
+/**
+ * One hop between JavaScript's thread and another: half of what it takes Node longer to await a
+ * sync than to block for it. Both have slept for as long as the disk took.
+ */
+export const hopInNode = (awaited: Rounds, blocking: Rounds): Rounds =>
+  awaited.map((round, index) => [(median(round) - median(blocking[index] ?? [])) / 2]);
+
+/** What an append that is awaited is compared with beside the floor. */
+export interface Hops {
+  /** One hop between JavaScript's thread and another. */
+  readonly inNode: Rounds | undefined;
+  /** One hop between two threads in Rust that never slept. */
+  readonly warm: Rounds | undefined;
+  /** The floor in Rust with two hops. */
+  readonly handed: Rounds | undefined;
+  /** The floor in Node with two hops. */
+  readonly awaited: Rounds | undefined;
+}
+
+/** An append that is awaited, against the floor and one hop. */
+export function judgeAwaited(own: Measured, lowest: Rounds, hops: Hops): void {
   const { name } = own.log;
-  if (hop !== undefined) {
-    const floorAndHop = plus(lowest.single, hop.single);
-    atMost(`${name}: p50 of the floor and one hop`, 1.25, ratio(own.single, floorAndHop));
-  }
-  if (handed !== undefined) {
-    atMost(`${name}: p50 of the floor in another thread`, 1.25, ratio(own.single, handed.single));
-  }
+  const { inNode, warm, handed, awaited } = hops;
   if (inNode !== undefined) {
-    // Not demanded: the least that anybody can await in Node.
-    note(`${name}: ${number(ratio(own.single, inNode.single))}x of what Node itself takes (p50)`);
+    const is = ratio(own.single, plus(lowest, inNode));
+    atMost(`${name}: p50 of the floor and one hop`, 1.25, is);
   }
+  // Not demanded, and beside what else it might be compared with.
+  const others: readonly (readonly [string, Rounds | undefined])[] = [
+    ['the floor and a hop of two warm threads', warm && plus(lowest, warm)],
+    ['the floor in another thread', handed],
+    ['what Node itself takes', awaited],
+  ];
+  const said = others.flatMap(([what, than]) =>
+    than === undefined ? [] : [`${number(ratio(own.single, than))}x of ${what}`],
+  );
+  if (said.length > 0) note(`${name}: p50 ${said.join(', ')}`);
 }
 
 /** An append that blocks, against what it cannot go below. */

@@ -52,7 +52,7 @@ export const growing = (directory: string): Promise<Log> =>
   plain('control: 4 KiB at the end, fdatasync', 'grow', path.join(directory, 'grow'));
 
 /** One hand-over between two threads. Nothing is appended. */
-export const hop = (): Promise<Log> => plain('one hop between threads', 'hop');
+export const hop = (): Promise<Log> => plain('one hop between two warm threads', 'hop');
 
 async function log(name: string, ...args: string[]): Promise<Log> {
   const { ask, close } = await peer(...args);
