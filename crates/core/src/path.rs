@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use tidemark_storage::{FileKind, FileSystem, FileSystemClass, OsError, Site, Storage};
+use tidemark_storage::{File, FileKind, FileSystem, FileSystemClass, OsError, Site, Storage};
 
 use crate::checkpoint::Durability;
 use crate::error::{Error, ErrorKind, Result};
@@ -58,6 +58,21 @@ impl RealPath {
             Err(os) => return Err(Error::os("look at", path, os)),
         }
         Ok(Self { file, directory, id: StoreId { directory: stat.id, name } })
+    }
+
+    /// Opens the directory that was found.
+    pub(crate) fn open_directory(&self, storage: &dyn Storage) -> Result<Box<dyn File>> {
+        let path = &self.directory;
+        let failed = |os| Error::os("open the directory", path, os);
+        let directory = storage.open_dir(Site::OpenResolve, path).map_err(failed)?;
+        if directory.stat(Site::OpenResolve).map_err(failed)?.id == self.id.directory {
+            return Ok(directory);
+        }
+        let message = format!(
+            "another directory took the place of {} while it was opened; open it again",
+            path.display()
+        );
+        Err(Error::new(ErrorKind::Io, message).at(path))
     }
 
     /// The file's name with something appended, beside it.

@@ -41,6 +41,23 @@ fn every_path_to_a_file_leads_to_one_instance() {
     assert_eq!(metric(&another, "groups"), 0);
 }
 
+/// A file system gives the inode of a directory that is removed to the next one. The instance keeps
+/// its directory open, so that the registry never takes that one's store for its own.
+#[test]
+fn a_store_in_a_new_directory_is_not_taken_for_one_whose_directory_is_gone() {
+    let (scratch, process) = (Scratch::new(), Process::new());
+    fs::create_dir(scratch.path("gone")).unwrap();
+    // A file that is known would keep its directory's inode, too.
+    let gone = process.open(&scratch.path("gone/state.json"));
+    fs::remove_dir(scratch.path("gone")).unwrap();
+    for name in ["one", "two", "three", "four"] {
+        fs::create_dir(scratch.path(name)).unwrap();
+        let new = process.open(&scratch.path(name).join("state.json"));
+        assert_eq!(new.put(&key(1), at(7)).unwrap(), applied(at(7)), "{name}");
+    }
+    assert_eq!(metric(&gone, "groups"), 0);
+}
+
 /// "With other options it is `_CONFLICT`"; the handle that is open is not disturbed.
 #[test]
 fn a_second_open_with_other_options_is_a_conflict() {

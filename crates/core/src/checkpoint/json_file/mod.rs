@@ -29,7 +29,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tidemark_storage::Storage;
+use tidemark_storage::{File, Storage};
 
 pub use self::engine::{Bug, JsonFileEngine};
 use self::quarantine::Quarantine;
@@ -82,6 +82,9 @@ pub struct JsonFileInstance {
     store: Arc<Instance>,
     reader: Arc<JsonFileReader>,
     options: SharedOptions,
+    /// Kept open for as long as the registry knows this instance by it: if it is removed, its inode
+    /// is not given to another directory, whose store would be taken for this one.
+    _directory: Box<dyn File>,
 }
 
 /// The options, as handles and engine share them: an instance whose last handle was closed while
@@ -157,6 +160,7 @@ impl JsonFileStore {
         let real = RealPath::resolve(storage.as_ref(), path)?;
         let share = |open: &Arc<JsonFileInstance>| open.share(options);
         let (store, reader) = registry.open(real.id.clone(), share, || {
+            let directory = real.open_directory(storage.as_ref())?;
             let parts = Self::parts(storage, real, options)?;
             let reader = parts.reader;
             let store = Store::new(Parts {
@@ -171,6 +175,7 @@ impl JsonFileStore {
                 store: Arc::clone(store.instance()),
                 reader: Arc::clone(&reader),
                 options: parts.options,
+                _directory: directory,
             });
             let owner = Arc::clone(&instance);
             store.start(parts.engine, owner)?;
