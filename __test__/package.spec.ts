@@ -12,6 +12,7 @@ import {
   compileConsumers,
   install,
   pack,
+  thisPrebuild,
   toolsAt,
   use,
 } from './support/tarball.ts';
@@ -47,7 +48,8 @@ const compiledNames = (name: string): string[] =>
 
 test('the tarball holds these files and no other', (t) => {
   const expected = [
-    ...['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'UPGRADING.md', 'package.json'],
+    ...['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'THIRD-PARTY-NOTICES.txt'],
+    ...['UPGRADING.md', 'package.json'],
     ...['binding/index.d.cts', 'index.ts', 'src/node-gyp-build.d.ts'],
     ...SOURCES.map((name) => `${name}.ts`),
     ...['index', ...SOURCES].flatMap(compiledNames),
@@ -101,14 +103,6 @@ test('links in its documents lead to files of the repository, as npm shows them'
     }
   }
 });
-
-/** The addon that this process would load, in `prebuilds/`. */
-function thisPrebuild(): string {
-  const report = process.report.getReport() as { header: object };
-  const libc = 'glibcVersionRuntime' in report.header ? 'glibc' : 'musl';
-  const tag = process.platform === 'linux' ? `.${libc}` : '';
-  return `${process.platform}-${process.arch}/node.napi${tag}.node`;
-}
 
 for (const [how, file] of [
   ['import', 'js/use.mjs'],

@@ -1,6 +1,8 @@
 // Everything that is checked without running the product.
 //
-//   npm run lint [-- rust | ts | tidy | binding | surface | workflows | interop | bench ...]
+//   npm run lint [-- GROUP ...]
+//
+// GROUP: rust, ts, tidy, binding, notices, surface, workflows, interop, bench.
 //
 // Without a choice, what needs neither minutes nor the network: not surface, which builds and packs
 // what users get, workflows, which builds actionlint, interop, whose dependencies take minutes to
@@ -37,6 +39,7 @@ const GROUPS = {
     { command: tool('typescript', ['--project', 'scripts/tsconfig.json']) },
   ],
   tidy: () => [{ command: [process.execPath, ['scripts/tidy.mjs']] }],
+  notices: () => [{ command: [process.execPath, ['scripts/notices.mjs']] }],
   binding: () => [{ command: [process.execPath, ['scripts/binding-types.mjs']] }],
   surface: () => [
     // First: it builds dist/, which the others look at.
@@ -63,7 +66,7 @@ const GROUPS = {
     { command: ['cargo', ['clippy', ...LOG_PEER, ...LOG_PEER_BUILD, ...DENY]] },
   ],
 };
-const WITHOUT_CHOICE = ['rust', 'ts', 'tidy', 'binding'];
+const WITHOUT_CHOICE = ['rust', 'ts', 'tidy', 'binding', 'notices'];
 /** What CI checks, with the Rust that the project asks for. */
 export const CI_LINTS = [...WITHOUT_CHOICE, 'surface', 'workflows', 'interop'];
 

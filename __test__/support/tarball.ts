@@ -66,6 +66,14 @@ function npmScript(): string {
   return realpathSync(link);
 }
 
+/** The addon that this process would load, in `prebuilds/`. */
+export function thisPrebuild(): string {
+  const report = process.report.getReport() as { header: object };
+  const libc = 'glibcVersionRuntime' in report.header ? 'glibc' : 'musl';
+  const tag = process.platform === 'linux' ? `.${libc}` : '';
+  return `${process.platform}-${process.arch}/node.napi${tag}.node`;
+}
+
 /** The variables of this process without what npm and we ourselves were told by some of them. */
 function plainEnv(): NodeJS.ProcessEnv {
   const told =
