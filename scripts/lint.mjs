@@ -31,6 +31,7 @@ const GROUPS = {
       command: ['cargo', ['doc', '--workspace', '--no-deps', '--quiet']],
       env: { RUSTDOCFLAGS: '-D warnings' },
     },
+    { command: [process.execPath, ['scripts/oldest-rust.mjs']] },
   ],
   ts: () => [
     { command: tool('eslint', ['--max-warnings=0', '.']) },
