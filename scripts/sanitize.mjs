@@ -6,7 +6,7 @@
 // --short is for `npm run check`: it runs what ends and tears down.
 import process from 'node:process';
 import { SetupError, isMain, main, outputOf, say } from './lib/project.mjs';
-import { buildSanitized, environment, reports } from './lib/sanitizer.mjs';
+import { buildSanitized, checkConvicts, environment, reports } from './lib/sanitizer.mjs';
 import { ensureModules } from './setup.mjs';
 import { conclude, runTests } from './test.mjs';
 
@@ -46,6 +46,7 @@ async function sanitize(specs, ours = {}) {
   const { env, addon } = environment();
   buildSanitized(addon);
   checkIsWatched(addon, env);
+  checkConvicts(env);
   const files = specs.length > 0 ? specs : [...SHORT, ...STORES].map(fileOf);
   const watched = { ...process.env, ...env, ...ours, SLOWDOWN: String(SLOWDOWN) };
   const counts = await runTests(['node'], [...files, '--timeout=20m'], watched);

@@ -1,5 +1,6 @@
 // An addon that AddressSanitizer watches, and how a process comes to load it. It lies beside
 // cargo's other output, never in prebuilds/: TIDEMARK_PREBUILD tells the loader where.
+import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
@@ -8,6 +9,10 @@ import { SetupError, host, outputOf, prebuild, root, run, say } from './project.
 const TARGET_DIRECTORY = path.join(root, 'target/asan');
 const PREBUILDS_PARENT = path.join(TARGET_DIRECTORY, 'addon');
 const REPORTS = path.join(TARGET_DIRECTORY, 'reports');
+
+/** For the addon, and for the one with a fault: both are watched in the same way. */
+const FLAGS = ['-Zsanitizer=address', '-Cforce-frame-pointers=yes'];
+const UNSTABLE = { RUSTC_BOOTSTRAP: '1' };
 
 /** What is found ends a process with this, which is no exit code of Node's, nor a signal. */
 const EXIT_CODE = 99;
@@ -57,16 +62,53 @@ export function buildSanitized(addon) {
   say('building the addon with AddressSanitizer (from scratch it takes some minutes)');
   // With a target of its own, so that the flags are not for build scripts and macros.
   const args = ['build', '--package', 'tidemark-node', '--locked', '--target', target];
-  const flags = '-Zsanitizer=address -Cforce-frame-pointers=yes';
-  const env = { RUSTC_BOOTSTRAP: '1', RUSTFLAGS: flags };
+  const env = { ...UNSTABLE, RUSTFLAGS: FLAGS.join(' ') };
   if (!run('cargo', [...args, '--target-dir', TARGET_DIRECTORY], env)) {
     throw new SetupError('sanitize: the addon could not be built, see above');
   }
   fs.mkdirSync(path.dirname(addon), { recursive: true });
   fs.rmSync(addon, { force: true });
   fs.copyFileSync(path.join(TARGET_DIRECTORY, target, 'debug/libtidemark_node.so'), addon);
+  forgetReports();
+}
+
+function forgetReports() {
   fs.rmSync(REPORTS, { recursive: true, force: true });
   fs.mkdirSync(REPORTS, { recursive: true });
+}
+
+/**
+ * Requires that a fault is reported: a small addon with a planted one, built and loaded as the real
+ * one is, ends its process with a report, and without the fault does neither.
+ * @param {NodeJS.ProcessEnv} env
+ */
+export function checkConvicts(env) {
+  forgetReports();
+  const addon = path.join(TARGET_DIRECTORY, 'planted-fault.node');
+  const source = path.join(root, 'scripts/lib/planted_fault.rs');
+  const how = ['--edition=2024', '--crate-type=cdylib', '-Copt-level=1', `--target=${triple()}`];
+  if (!run('rustc', [...how, ...FLAGS, '-o', addon, source], UNSTABLE)) {
+    throw new SetupError('sanitize: the planted fault could not be built, see above');
+  }
+  const load = (/** @type {NodeJS.ProcessEnv} */ more) => {
+    const args = ['--eval', `require(${JSON.stringify(addon)})`];
+    const all = { ...process.env, ...env, ...more };
+    return spawnSync(process.execPath, args, { env: all, encoding: 'utf8' });
+  };
+  const sound = load({});
+  if (sound.status !== 0 || reports().length > 0) {
+    throw new SetupError(`sanitize: an addon without a fault is not taken: ${sound.stderr}`);
+  }
+  const ended = load({ TIDEMARK_PLANTED: '1' });
+  const [report = ''] = reports();
+  if (ended.status !== EXIT_CODE || !/heap-use-after-free[^]*planted-fault/.test(report)) {
+    throw new SetupError(
+      `sanitize: a planted use of freed memory is not reported, so nothing would be ` +
+        `(ended with ${ended.status ?? ended.signal}): ${ended.stderr}`,
+    );
+  }
+  forgetReports();
+  say('a planted use of freed memory was reported: the specs are watched');
 }
 
 /** Where that addon belongs, and the environment in which Node loads it. */
