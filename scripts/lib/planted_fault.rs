@@ -1,5 +1,5 @@
-//! An addon with one fault, planted: it reads memory that it has freed, if it is asked to. Built and
-//! loaded as the addon under AddressSanitizer is, it shows that a report would come.
+//! An addon with one fault, planted: it reads memory that it has freed, if it is asked to. Built
+//! and loaded as the addon under AddressSanitizer is, it shows that a report would come.
 
 use std::ffi::c_void;
 
