@@ -1,4 +1,4 @@
-// Arguments that are not what they seem: DESIGN section 1, promise 6, where
+// Arguments that are not what they seem: promise 6 of the README, where
 // checkpoint-store-input.spec.ts ends. Values that convert, getters and proxies that throw or
 // change, keys that nobody made here, and options in the wrong place.
 import path from 'node:path';

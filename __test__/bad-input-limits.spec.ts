@@ -1,5 +1,5 @@
-// A process that has no descriptors, memory or threads left: DESIGN section 1, promise 6 ("no
-// input, file content or fault ends the Node process"), JF-7, AW-3. Every call fails with a code or
+// A process that has no descriptors, memory or threads left: promise 6 of the README (nothing ends
+// the Node process), JF-7, AW-3. Every call fails with a code or
 // does what it was asked for; nothing is poisoned for want of a descriptor.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

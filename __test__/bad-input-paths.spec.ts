@@ -1,5 +1,5 @@
-// Paths: DESIGN section 8, error map. Names that are too long, reserved, or end in a way that no
-// file's name does; names that only look the same; directories that go away under an open store.
+// Paths, and the codes of docs/errors.md. Names that are too long, reserved, or end in a way that
+// no file's name does; names that only look the same; directories that go away under an open store.
 import {
   mkdirSync,
   readFileSync,

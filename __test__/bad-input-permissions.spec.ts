@@ -1,4 +1,4 @@
-// What an ordinary user may not do: DESIGN section 8, error map; JF-7, JF-8, AW-3. Root ignores
+// What an ordinary user may not do: the codes of docs/errors.md; JF-7, JF-8, AW-3. Root ignores
 // modes, so that this spec's process gives its privileges up first.
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

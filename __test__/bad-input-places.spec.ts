@@ -1,5 +1,5 @@
-// What is no file in the place of the state file, the lock file or a temporary: DESIGN section 11,
-// rule 2 ("a FIFO or device must not hang"). It is answered within a second, by its code, and
+// What is no file in the place of the state file, the lock file or a temporary: a FIFO or a device
+// must not hang whoever opens it. It is answered within a second, by its code, and
 // nothing is opened, followed or touched.
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,6 @@
 // The image on which the benches count what a sync costs (bench/lib/image.ts). What a log costs is
-// judged by these counters, so they are shown to tell known patterns of writing apart:
-// specs/wal.md 2.1, a file that grows costs two flushes and a commit of the journal, a file whose
+// judged by these counters, so they are shown to tell known patterns of writing apart: a
+// file that grows costs two flushes and a commit of the journal, a file whose
 // blocks are written one flush and none.
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';

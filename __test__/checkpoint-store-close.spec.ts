@@ -1,5 +1,5 @@
-// The end of a store's handle: GC-8 of docs/commit-path.md, DESIGN section 8 ("close, idempotent,
-// which finishes accepted work and ends iterators with _CLOSED"). In every checkpoint store.
+// The end of a store's handle: GC-8 of docs/commit-path.md. Closing is idempotent, finishes
+// what was accepted and ends iterators with _CLOSED. In every checkpoint store.
 import test from 'ava';
 import { type CheckpointStore, ResumeKey } from '../index.ts';
 import { forEachStore, listed } from './support/stores.ts';
@@ -124,7 +124,7 @@ eachStore('listeners hear nothing after close', async (t, kind) => {
   t.is(heard, 0);
 });
 
-// AbortSignal: DESIGN section 3, GC-3.
+// AbortSignal: GC-3.
 
 const ABORTABLE: Record<string, (store: CheckpointStore, signal: AbortSignal) => Promise<unknown>> =
   {

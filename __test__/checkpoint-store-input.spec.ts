@@ -1,4 +1,4 @@
-// DESIGN section 1, promise 6: bad input gets a typed error before anything is touched. In every
+// Promise 6 of the README: bad input gets a typed error before anything is touched. In every
 // checkpoint store, in every method; what returns a promise rejects and does not throw.
 import { Buffer } from 'node:buffer';
 import test, { type ExecutionContext } from 'ava';

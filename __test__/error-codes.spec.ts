@@ -1,5 +1,5 @@
-// DESIGN section 9: every code is one that a user can meet. Each is provoked here by what
-// docs/errors.md names as its cause, and TIDEMARK_INTERNAL, a bug, by a code that the core does not
+// docs/errors.md: every code is one that a user can meet. Each is provoked here by what
+// is named there as its cause, and TIDEMARK_INTERNAL, a bug, by a code that the core does not
 // have. A limit is one of the whole process: one test at a time.
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

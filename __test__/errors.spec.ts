@@ -1,5 +1,5 @@
-// DESIGN section 9: one stable code per kind of error, the same in the core, in the facade and in
-// docs/errors.md; errors are made at the await, so that their stack names the caller.
+// One stable code per kind of error, the same in the core, in the facade and in docs/errors.md;
+// errors are made at the await, so that their stack names the caller.
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'ava';

@@ -1,5 +1,5 @@
 // FileLock in one process, between worker threads and between processes: L-1 to L-4 of
-// crates/core/src/file_lock/mod.rs, DESIGN sections 3, 8 and 11.
+// crates/core/src/file_lock/mod.rs, and promise 3 of the README.
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import {

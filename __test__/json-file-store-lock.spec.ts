@@ -1,5 +1,5 @@
 // The lock of the JSON store while another process holds it: GC-6 and GC-8 of docs/commit-path.md,
-// DESIGN sections 3 and 8 (timeouts). The holder is a child, running or stopped.
+// lockTimeoutMs of docs/json-file-store.md. The holder is a child, running or stopped.
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';

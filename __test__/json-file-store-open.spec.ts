@@ -1,5 +1,5 @@
-// Opening a JSON store: options, and the error map of DESIGN section 8; what lies in the place of
-// its files (DESIGN section 11, rules 2 and 5).
+// Opening a JSON store: options, and the codes of docs/errors.md; what lies in the place of its
+// files, and read-only mounts (JF-8).
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
@@ -119,7 +119,7 @@ test('a path that the system cannot follow is TIDEMARK_IO with errno and syscall
   t.deepEqual(readdirSync(directory).sort(), ['dangling', 'dangling-deeper', 'file', 'loop']);
 });
 
-test('spec 4.2: a dangling link and an empty path are refused (original: opened)', async (t) => {
+test('a dangling link and an empty path are refused (original: opened)', async (t) => {
   const directory = tempDir(t);
   symlinkSync('nowhere', path.join(directory, 'dangling'));
   const dangling = JsonFileStore.open(path.join(directory, 'dangling'));

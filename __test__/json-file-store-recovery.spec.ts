@@ -1,4 +1,4 @@
-// Damaged files: JF-10 of docs/format/state-file.md, `recover` of DESIGN section 8.
+// Damaged files: JF-10 of docs/format/state-file.md, `recover` of docs/json-file-store.md.
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'ava';

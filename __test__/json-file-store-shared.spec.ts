@@ -1,5 +1,5 @@
-// Several processes and one JSON file: JF-3, JF-4, JF-5 of docs/format/state-file.md, and the rows
-// of specs/checkpoint-file.md 3.3 whose outcome differs from the original's.
+// Several processes and one JSON file: JF-3, JF-4, JF-5 of docs/format/state-file.md, and what
+// the original makes of the same, where that differs.
 import {
   closeSync,
   openSync,
@@ -99,7 +99,7 @@ test('deleting a key that this process never saw deletes it (original: it stays)
   t.is(readFileSync(file, 'utf8'), stateText([]));
 });
 
-test('a key that another process deleted is not resurrected (original: rule 11)', async (t) => {
+test('a key that another process deleted is not resurrected, as in the original', async (t) => {
   const { store, file } = await openJson(t);
   const heard = regressions(t, store);
   const agent = new Agent(t);
@@ -222,7 +222,7 @@ test('two spellings of one key are one: the larger sequence counts (limit 18)', 
   }
 });
 
-test('a lock file that is replaced does not let two writers in (section 11, rule 1)', async (t) => {
+test('a lock file that is replaced does not let two writers in (L-1)', async (t) => {
   const { store, file } = await openJson(t);
   const agent = new Agent(t);
   await agent.ask('open', file);

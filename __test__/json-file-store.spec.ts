@@ -77,7 +77,7 @@ test('a put that changes nothing writes nothing', async (t) => {
   t.is(store.metrics()['replaces'], 1n);
 });
 
-test('deleting where there is no file makes none (spec 3.3)', async (t) => {
+test('deleting where there is no file makes none', async (t) => {
   const { store, file } = await openJson(t);
   t.is(await store.delete(orders), 'absent');
   t.deepEqual(readdirSync(path.dirname(file)), ['state.json.lock']);

@@ -1,6 +1,6 @@
-// Processes and worker threads that end at any stage: DESIGN section 3 ("what was handed over is in
-// native memory when the call returns"; "a pending write keeps the event loop alive; an idle open
-// store does not"), STYLE 1.7 (the list of stages).
+// Processes and worker threads that end at any stage: what was handed over is in native memory when
+// the call returns (N-2); a pending write keeps the event loop alive, an idle open store does not
+// (CH-2).
 import { existsSync, readFileSync, readdirSync, cpSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';

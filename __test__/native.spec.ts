@@ -1,4 +1,4 @@
-// DESIGN section 9, TIDEMARK_ADDON_NOT_FOUND: one clear error where there is no addon for the
+// docs/errors.md, TIDEMARK_ADDON_NOT_FOUND: one clear error where there is no addon for the
 // platform, and the right addon where something misleads the search for it. Each test loads a copy
 // of the package, in a process of its own.
 import { spawn } from 'node:child_process';

@@ -1,4 +1,4 @@
-// BUILD: the published package holds what is needed and nothing else, runs nothing when it is
+// The published package holds what is needed and nothing else, runs nothing when it is
 // installed, and works where there is neither a compiler nor Rust.
 import { existsSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import os from 'node:os';

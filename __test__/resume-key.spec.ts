@@ -1,5 +1,5 @@
-// Resume keys: the golden vectors of specs/checkpoint-file.md 2.6, the recipe of 2.2 to 2.4 against
-// an independent implementation, and DESIGN section 8.
+// Resume keys: the golden vectors of fixtures/resume-keys.json, the recipe of
+// docs/format/state-file.md against an independent implementation, and what is refused.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -29,7 +29,7 @@ const GOLDEN = JSON.parse(
   readFileSync(path.join(import.meta.dirname, 'fixtures/resume-keys.json'), 'utf8'),
 ) as readonly Golden[];
 
-test('derive makes every digest of the golden vectors (spec 2.6)', (t) => {
+test('derive makes every digest of the golden vectors', (t) => {
   t.is(new Set(GOLDEN.map(({ id }) => id)).size, 24);
   for (const { id, hex, ...given } of GOLDEN) t.is(ResumeKey.derive(given).hex, hex, id);
 });
@@ -42,7 +42,7 @@ test('a path without a trailing slash gets one, as the client of the original do
   t.not(hex('https://h/x//'), hex('https://h/x/'));
 });
 
-test('user, query and fragment of the URL do not count; the rest does (spec 2.3)', (t) => {
+test('user, query and fragment of the URL do not count; the rest does', (t) => {
   const hex = (baseUrl: string | URL): string => ResumeKey.derive(source({ baseUrl })).hex;
   for (const same of [
     'https://u:p@h/x',
@@ -205,7 +205,7 @@ test('a filter that nests too deep, or without end, is refused', (t) => {
   }
 });
 
-test("named('orders') has the digest of DESIGN section 8, and keeps its name", (t) => {
+test("named('orders') has the digest that is documented, and keeps its name", (t) => {
   const key = ResumeKey.named('orders');
   t.is(key.hex, '5d59bae544f97751009f9e806e837a39074d650c59127d005ee862f82818681c');
   t.is(key.name, 'orders');

@@ -1,6 +1,6 @@
 // What a put costs and in which order, as the kernel sees it: the steps of
-// docs/format/state-file.md, "Writing", and DESIGN section 6 ("N concurrent puts cost one lock, one
-// merge, one replace"). Needs strace, which .ci/run installs.
+// docs/format/state-file.md, "Writing", and one lock, one merge and one replace for N
+// concurrent puts. Needs strace, which .ci/run installs.
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { traced } from './support/strace.ts';

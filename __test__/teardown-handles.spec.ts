@@ -1,5 +1,5 @@
-// Handles that are closed twice, or given to another thread: DESIGN section 8 ("close, idempotent,
-// which finishes accepted work"; "handles cannot be posted to another thread").
+// Handles that are closed twice, or given to another thread: closing is idempotent and finishes
+// what was accepted, and handles cannot be posted to another thread.
 import { once } from 'node:events';
 import path from 'node:path';
 import { setImmediate as tick } from 'node:timers/promises';

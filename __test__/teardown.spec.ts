@@ -1,5 +1,5 @@
-// Whatever ends a process, what it had accepted is there, and nothing aborts or hangs: DESIGN
-// sections 1.6 and 3 ("accepted means enqueued: the exit drain covers that").
+// Whatever ends a process, what it had accepted is there, and nothing aborts or hangs: promise 6 of
+// the README. Accepted means enqueued, and the exit drain covers that.
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';

@@ -39,7 +39,7 @@ function complaints(file: string, change: (text: string) => string): string[] {
 
 const assertions = path.join(import.meta.dirname, 'support/public-types.ts');
 
-test('bigint out, bigint or number in, tryPut nullable: DESIGN section 8 as types', (t) => {
+test('bigint out, bigint or number in, tryPut nullable: the promised types', (t) => {
   t.deepEqual(
     complaints(assertions, (text) => text),
     [],

@@ -1,5 +1,5 @@
-// Loops over a log: F-1 to F-3 of crates/core/src/wal/follower.rs, DESIGN section 8 ("close ends
-// iterators with _CLOSED", "a follower beyond the cut rejects with _CONFLICT").
+// Loops over a log: F-1 to F-4 of crates/core/src/wal/follower.rs. Closing ends iterators with
+// _CLOSED, and a follower beyond the cut of a truncate rejects with _CONFLICT.
 import { Buffer } from 'node:buffer';
 import test, { type ExecutionContext } from 'ava';
 import { type Entry, Wal, type WalIterateOptions, type WalLoop } from '../index.ts';

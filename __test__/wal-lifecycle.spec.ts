@@ -1,6 +1,6 @@
-// Processes and worker threads that end while they use a log, and those that share one: DESIGN
-// section 3 ("accepted means enqueued: the exit drain covers that"; "a pending follow keeps the
-// event loop alive"; "a store opened twice in a process, in any worker thread, is one instance").
+// Processes and worker threads that end while they use a log, and those that share one. The
+// exit drain covers what was accepted, a pending follow keeps the event loop alive, and a store
+// that is opened twice in a process, in any worker thread, is one instance.
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';

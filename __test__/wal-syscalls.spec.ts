@@ -1,5 +1,5 @@
-// What a log costs, as the kernel sees it: DESIGN section 5 ("an append is one `pwrite` of whole
-// blocks, then one `fdatasync`"; "segments are recycled"). Needs strace, which .ci/run installs.
+// What a log costs, as the kernel sees it: an append is one `pwrite` of whole blocks (SG-10), then
+// one `fdatasync`, and segments are recycled. Needs strace, which .ci/run installs.
 import test from 'ava';
 import { traced } from './support/strace.ts';
 import { newLog } from './support/wals.ts';

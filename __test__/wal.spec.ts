@@ -1,5 +1,5 @@
-// The write-ahead log's surface: DESIGN section 8 and its decisions, E-1 to E-4 of
-// crates/core/src/wal/engine.rs, and what the original's defects (D1 to D30) would make of it.
+// The write-ahead log's surface: docs/wal.md, E-1 to E-4 of crates/core/src/wal/engine.rs, and what
+// the defects of docs/log-defects.md (D1 to D30) would make of it.
 import { Buffer } from 'node:buffer';
 import { mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';

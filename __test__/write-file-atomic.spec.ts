@@ -1,5 +1,5 @@
-// writeFileAtomic: AW-1 to AW-3 of crates/core/src/atomic_write.rs, DESIGN sections 8 and 11
-// (rules 3 and 8).
+// writeFileAtomic: AW-1 to AW-3 of crates/core/src/atomic_write.rs, T-1 to T-3 of temporary.rs
+// beside it; modes, owners, and bytes that change after the call (N-2).
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import {

@@ -1,5 +1,5 @@
 // Resume keys of ours, of the original and of the implementation in Python are the same: on the
-// vectors of the specification and on generated inputs.
+// golden vectors and on generated inputs.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
@@ -52,7 +52,7 @@ interface Vector {
   readonly hex: string;
 }
 
-test('the vectors of the specification are those of all three', (t) => {
+test('the golden vectors are those of all three', (t) => {
   const file = path.join(root, '__test__/fixtures/resume-keys.json');
   const vectors = JSON.parse(readFileSync(file, 'utf8')) as Vector[];
   const inputs = vectors.map(({ baseUrl, eventType, filter, schemaFingerprint }) => ({

@@ -1,4 +1,4 @@
-// BUILD: the package that is published works on every runtime that it promises: packed, installed
+// The package that is published works on every runtime that it promises: packed, installed
 // without scripts, with neither Rust nor a compiler at hand. The addon is the optimised one, linked
 // as a release is.
 import { spawnSync } from 'node:child_process';

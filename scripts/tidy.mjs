@@ -46,6 +46,11 @@ const BANNED = [
     word: /\btest(?:\.\w+)*\.skip\((?!.*\/\/ \w)/,
     why: 'say why, in a comment on the same line',
   },
+  {
+    in: /./,
+    word: /\bDESIGN\b|\bSTYLE \d|\bBUILD(?::|\.md)|\bspecs\/|\b[Ss]pec \d|\b[Rr]emed(?:y|ies) \d/,
+    why: 'not in the repository: say the fact, or name what is (docs/, an invariant)',
+  },
   { in: /./, word: /(?<![\w.])\/(?:home|Users)\/\w+|[A-Z]:\\Users\\/, why: "somebody's directory" },
 ];
 

@@ -1,4 +1,4 @@
-// The types of the public surface (DESIGN section 8), as assertions that the compiler checks:
+// The types of the public surface (index.ts), as assertions that the compiler checks:
 // bigint out, bigint or number in. types.spec.ts compiles this file.
 import { expectTypeOf } from 'expect-type';
 import type {

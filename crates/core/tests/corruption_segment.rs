@@ -66,7 +66,7 @@ fn changed(disk: &Disk, path: &str, change: impl FnOnce(&mut Vec<u8>)) -> Disk {
     disk
 }
 
-/// SG-9 (T10): each byte of a log that was closed, flipped in one bit.
+/// SG-9, D20: each byte of a log that was closed, flipped in one bit.
 #[test]
 fn a_flipped_byte_is_an_error_or_changes_nothing() {
     let disk = two_segments(true);
@@ -102,7 +102,7 @@ fn a_flipped_byte_in_an_unclosed_log_costs_what_is_not_proven_at_most() {
     }
 }
 
-/// D13 (T13, T17): files that are cut off anywhere, or grown.
+/// D17, D18: files that are cut off anywhere, or grown.
 #[test]
 fn a_file_that_is_cut_off_is_an_error() {
     let disk = two_segments(true);
@@ -143,7 +143,7 @@ fn seed() -> u64 {
     seed
 }
 
-/// D9: headers of frames whose checksums hold although their fields are made up, and whole blocks
+/// D18: headers of frames whose checksums hold although their fields are made up, and whole blocks
 /// of noise: neither a panic nor a frame that was never written.
 #[test]
 fn made_up_bytes_are_refused() {
@@ -253,7 +253,7 @@ fn frames_lie_where_the_format_says_and_fill_a_segment() {
     }
 }
 
-/// D13, SG-9: a torn write is refused in strict mode, and otherwise moved into quarantine.
+/// SG-9: a torn write is refused in strict mode, and otherwise moved into quarantine.
 #[test]
 fn a_torn_write_is_kept_in_quarantine() {
     let disk = two_segments(true);

@@ -329,8 +329,8 @@ fn a_put_that_is_tried_again_after_a_failed_sync_does_not_trust_the_old_pages() 
     rig.survives_a_power_cut(&"after the one that succeeded");
 }
 
-/// JF-3, DESIGN section 11, rule 5: what was made once and is only read after that (a squashfs) has
-/// no sync, and holds everything on the medium.
+/// JF-3, JF-8, on a read-only mount: what was made once and is only read after that (a squashfs)
+/// has no sync, and holds everything on the medium.
 #[test]
 fn a_file_system_without_a_sync_is_read_where_nobody_can_write() {
     for (read_only, kind) in [(true, None), (false, Some(ErrorKind::Io))] {

@@ -1,7 +1,7 @@
 //! The JSON store: each operation, stopped at every call, by a power cut that leaves whatever it
 //! may leave or by a kill; alone, beside other processes and threads, and twice in a row.
 //!
-//! Each test proves, for its operation, section 1 of the design from the outside (the observer's
+//! Each test proves, for its operation, promise 2 of the README from the outside (the observer's
 //! documentation lists what that means), and with it these of `docs/format/state-file.md`: JF-1
 //! (the file is only ever replaced, by what was synced), JF-3 (what is reported or shown is
 //! durable), JF-4 (a sequence moves up within one life of a key), JF-6 (strays are swept, nobody

@@ -1,7 +1,7 @@
 //! The operations of the JSON store that the other crash tests leave out, each with every stop and
 //! in all company: conditional deletes, what `prune` and a repair at open do, and several at once.
 //!
-//! The same rules as in `crash_json_file`: section 1 of the design, JF-1, JF-3, JF-4, JF-6, JF-10,
+//! The same rules as in `crash_json_file`: promise 2 of the README, JF-1, JF-3, JF-4, JF-6, JF-10,
 //! GC-2 and GC-5. `SEED=n` repeats the random interleaving n alone, `TORTURE=n` tries n times as
 //! many, and as many more of the second stops.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]

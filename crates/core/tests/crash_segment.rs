@@ -1,4 +1,4 @@
-//! The log engine, stopped at every call: SG-1 to SG-10, C1 to C3 and C9 of the log, D5, D6, D13.
+//! The log engine, stopped at every call: SG-1 to SG-10, C1 to C3 and C9 of the log, D5, D6, D14.
 //!
 //! What was synced is there after a power cut, what was written after a kill; what else is there
 //! are exactly the frames that came next, each as a whole. `SEED=n` repeats one run of choices.
@@ -155,7 +155,7 @@ fn a_mapped_log_survives_every_stop() {
     survives((&empty_disk(), &Known::default()), options, &[], 8, appends);
 }
 
-/// SG-3, SG-5, SG-7: rolling, removing and recycling (D5, D6, D13).
+/// SG-3, SG-5, SG-7: rolling, removing and recycling (D5, D6, D14).
 #[test]
 fn rolls_and_recycled_segments_survive_every_stop() {
     survives((&empty_disk(), &Known::default()), options(), &[], 6, rolls);

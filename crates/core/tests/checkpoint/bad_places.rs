@@ -1,5 +1,5 @@
-//! Names that no store may have, and what is no file in the place of one (DESIGN section 11, rules
-//! 2 and 3): refused, and not so much as opened.
+//! Names that no store may have, and what is no file in the place of one, a FIFO or a device:
+//! refused, and not so much as opened.
 
 use std::fs::{self, File};
 use std::os::unix::net::UnixListener;

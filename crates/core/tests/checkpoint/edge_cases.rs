@@ -1,5 +1,5 @@
-//! Every row of section 3.3 of the checkpoint file's specification: what the original does, and
-//! what this store does, where DESIGN section 6 ("the file is the truth") reverses it.
+//! Where two writers, an operator or a deletion meet a store that remembers: what the original
+//! does, and what this store does, where JF-4 ("the file is the truth") reverses it.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ fn store_at_10() -> (Scratch, Process, Store) {
     (scratch, process, store)
 }
 
-/// Spec 3.3 row "put equal seq, different event id": no-op, the first id stays, in both.
+/// "put equal seq, different event id": no-op, the first id stays, in both.
 #[test]
 fn a_put_of_an_equal_sequence_keeps_the_first_event_id() {
     let (scratch, _process, store) = store_at_10();
@@ -29,7 +29,7 @@ fn a_put_of_an_equal_sequence_keeps_the_first_event_id() {
     assert_eq!(disk(&scratch.state()), expected([(key(1), at(10))]));
 }
 
-/// Spec 3.3 row "put(k,5,null) then put(k,5,"e@5")": the id stays null, in both.
+/// "put(k,5,null) then put(k,5,"e@5")": the id stays null, in both.
 #[test]
 fn a_put_of_an_equal_sequence_does_not_add_an_event_id() {
     let (scratch, process) = (Scratch::new(), Process::new());
@@ -39,7 +39,7 @@ fn a_put_of_an_equal_sequence_does_not_add_an_event_id() {
     assert_eq!(disk(&scratch.state()), expected([(key(1), bare(5))]));
 }
 
-/// Spec 3.3 row "memory (5,"x"), disk (5,"y"), any write": memory becomes "y", in both; nothing
+/// "memory (5,"x"), disk (5,"y"), any write": memory becomes "y", in both; nothing
 /// went back, so that nothing is told.
 #[test]
 fn the_disks_event_id_wins_a_tie() {
@@ -53,7 +53,7 @@ fn the_disks_event_id_wins_a_tie() {
     assert_eq!(disk(&scratch.state()), expected([(key(1), other), (key(2), at(1))]));
 }
 
-/// Spec 3.3 row "fresh handle, disk k=9, put(k,0)": no-op, 9, in both.
+/// "fresh handle, disk k=9, put(k,0)": no-op, 9, in both.
 #[test]
 fn a_fresh_handle_does_not_put_a_lower_sequence() {
     let (scratch, process) = (Scratch::new(), Process::new());
@@ -61,10 +61,10 @@ fn a_fresh_handle_does_not_put_a_lower_sequence() {
     let before = fs::read(scratch.state()).unwrap();
     let store = process.open(&scratch.state());
     assert_eq!(store.put(&key(1), at(0)).unwrap(), superseded(at(9)));
-    assert_eq!(fs::read(scratch.state()).unwrap(), before, "rule 13: nothing was written");
+    assert_eq!(fs::read(scratch.state()).unwrap(), before, "nothing was written");
 }
 
-/// Spec 3.3 row "stale handle (k unknown), disk k=9, put(k,7)": the original reports success and
+/// "stale handle (k unknown), disk k=9, put(k,7)": the original reports success and
 /// hides that nothing was put; here the outcome tells. Memory shows 9, in both.
 #[test]
 fn a_stale_handle_learns_what_superseded_its_put() {
@@ -76,7 +76,7 @@ fn a_stale_handle_learns_what_superseded_its_put() {
     assert_eq!(store.get(&key(1)).unwrap(), Some(at(9)));
 }
 
-/// Spec 3.3 row "state file removed while handle holds k=10, put(k,5)": 10 is written back with
+/// "state file removed while handle holds k=10, put(k,5)": 10 is written back with
 /// its event id, in both: a whole file that is missing is the one case that is restored.
 #[test]
 fn a_lower_put_after_the_file_was_removed_writes_the_higher_value_back() {
@@ -86,7 +86,7 @@ fn a_lower_put_after_the_file_was_removed_writes_the_higher_value_back() {
     assert_eq!(disk(&scratch.state()), expected([(key(1), at(10))]));
 }
 
-/// Spec 3.3 row "state file removed, put of another key": all keys in memory are written back, in
+/// "state file removed, put of another key": all keys in memory are written back, in
 /// both.
 #[test]
 fn a_put_after_the_file_was_removed_writes_everything_back() {
@@ -108,7 +108,7 @@ fn a_delete_after_the_file_was_removed_writes_the_rest_back() {
     assert_eq!(disk(&scratch.state()), expected([(key(2), at(20))]));
 }
 
-/// Spec 3.3 row "file rolled back to k=3 while memory k=10": the original's next write restores
+/// "file rolled back to k=3 while memory k=10": the original's next write restores
 /// 10; here 3 stands (JF-4) and `regressed` tells.
 #[test]
 fn a_file_that_was_rolled_back_stays_so() {
@@ -122,7 +122,7 @@ fn a_file_that_was_rolled_back_stays_so() {
     assert!(watcher.is_silent(), "once");
 }
 
-/// Spec 3.3 row "operator lowers a value in a running system": undone by the original's next
+/// "operator lowers a value in a running system": undone by the original's next
 /// write; here it stands, and the next put goes on from it.
 #[test]
 fn a_value_that_an_operator_lowered_stays_lowered() {
@@ -134,7 +134,7 @@ fn a_value_that_an_operator_lowered_stays_lowered() {
     assert_eq!(watcher.regressed(), (key(1), at(10), Some(at(3))));
 }
 
-/// Spec 3.3 row "operator raises a value": trusted, in both.
+/// "operator raises a value": trusted, in both.
 #[test]
 fn a_value_that_an_operator_raised_is_trusted() {
     let (scratch, _process, store) = store_at_10();
@@ -145,8 +145,8 @@ fn a_value_that_an_operator_raised_is_trusted() {
     assert!(watcher.is_silent());
 }
 
-/// Spec 3.3 row "delete(k) by a handle that never saw k but disk has it": the original reports
-/// success and deletes nothing; here the delete acts on the disk (remedy 6).
+/// "delete(k) by a handle that never saw k but disk has it": the original reports
+/// success and deletes nothing; here the delete acts on the disk.
 #[test]
 fn a_delete_of_a_key_that_this_process_never_saw_deletes_it() {
     let (scratch, process) = (Scratch::new(), Process::new());
@@ -157,8 +157,8 @@ fn a_delete_of_a_key_that_this_process_never_saw_deletes_it() {
     assert_eq!(store.get(&key(1)).unwrap(), None);
 }
 
-/// Spec 3.3 row "A deletes k; live handle B has k in memory; B writes anything": the original
-/// resurrects k; here it stays deleted (remedy 5) and B is told.
+/// "A deletes k; live handle B has k in memory; B writes anything": the original
+/// resurrects k; here it stays deleted and B is told.
 #[test]
 fn a_key_that_another_process_deleted_is_not_resurrected() {
     let (scratch, _process, b) = store_at_10();
@@ -172,7 +172,7 @@ fn a_key_that_another_process_deleted_is_not_resurrected() {
     assert_eq!(watcher.regressed(), (key(1), at(10), None));
 }
 
-/// Spec 3.3 row "A deletes k and puts k=1; B's memory has k=50; B writes anything": the original
+/// "A deletes k and puts k=1; B's memory has k=50; B writes anything": the original
 /// brings 50 back; here the reset sticks. "Backward" is judged within one life of a key.
 #[test]
 fn a_reset_by_another_process_sticks() {
@@ -187,7 +187,7 @@ fn a_reset_by_another_process_sticks() {
     assert_eq!(b.put(&key(1), at(2)).unwrap(), applied(at(2)), "its new life goes on");
 }
 
-/// Spec 3.3 row "delete then concurrent put higher": in the original the put survives and the
+/// "delete then concurrent put higher": in the original the put survives and the
 /// delete reports success. Here a delete is unconditional, unless it says up to where.
 #[test]
 fn a_delete_beside_a_higher_put_is_unconditional_unless_it_says_otherwise() {
@@ -203,7 +203,7 @@ fn a_delete_beside_a_higher_put_is_unconditional_unless_it_says_otherwise() {
     assert_eq!(disk(&scratch.state()), expected([]));
 }
 
-/// Spec 3.3 row "delete(k) where disk older than seen": deleted, in both.
+/// "delete(k) where disk older than seen": deleted, in both.
 #[test]
 fn a_delete_deletes_what_is_older_than_what_was_seen() {
     let (scratch, _process, store) = store_at_10();
@@ -213,7 +213,7 @@ fn a_delete_deletes_what_is_older_than_what_was_seen() {
     assert_eq!(disk(&scratch.state()), expected([]));
 }
 
-/// Spec 3.3 row "delete of absent key, no file": success; the lock file is made and the state file
+/// "delete of absent key, no file": success; the lock file is made and the state file
 /// is not, in both.
 #[test]
 fn a_delete_of_an_absent_key_makes_no_state_file() {
@@ -224,7 +224,7 @@ fn a_delete_of_an_absent_key_makes_no_state_file() {
     assert_eq!(fs::metadata(scratch.lock()).unwrap().len(), 0);
 }
 
-/// Spec 3.3 row "deleting the last key": the file stays, in both.
+/// "deleting the last key": the file stays, in both.
 #[test]
 fn deleting_the_last_key_leaves_an_empty_store() {
     let (scratch, _process, store) = store_at_10();
@@ -233,7 +233,7 @@ fn deleting_the_last_key_leaves_an_empty_store() {
     assert!(text.ends_with("\"checkpoints\": {}\n}"), "{text}");
 }
 
-/// Spec 3.3 row "two puts racing in one handle": the higher sequence stands, in both.
+/// "two puts racing in one handle": the higher sequence stands, in both.
 #[test]
 fn of_two_puts_that_race_in_one_handle_the_higher_stands() {
     let (scratch, process) = (Scratch::new(), Process::new());
@@ -249,7 +249,7 @@ fn of_two_puts_that_race_in_one_handle_the_higher_stands() {
     }
 }
 
-/// Spec 3.3 row "two processes": on the same key the larger sequence stands, on different keys
+/// "two processes": on the same key the larger sequence stands, on different keys
 /// both stand, in both.
 #[test]
 fn two_processes_do_not_lose_each_others_puts() {
@@ -269,7 +269,7 @@ fn two_processes_do_not_lose_each_others_puts() {
     assert_eq!(disk(&scratch.state()), all);
 }
 
-/// Spec 3.3 row "sequence `u64::MAX`": storable, in both.
+/// "sequence `u64::MAX`": storable, in both.
 #[test]
 fn the_largest_sequence_can_be_stored() {
     let (scratch, process) = (Scratch::new(), Process::new());

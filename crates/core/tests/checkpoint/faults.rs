@@ -144,7 +144,7 @@ fn each_call_of_a_put_on_a_file_of_another_process_may_fail_without_harm() {
     }
 }
 
-/// DESIGN section 9: a full device has a code of its own, and frees nothing for itself.
+/// docs/errors.md: a full device has a code of its own, and frees nothing for itself.
 #[test]
 fn a_full_device_at_each_call_is_told_as_such() {
     fail_each_call_of_a_put(OsError::ENOSPC, ErrorKind::NoSpace, |_| ());

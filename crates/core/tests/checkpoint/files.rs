@@ -1,5 +1,4 @@
-//! What becomes of the files themselves: modes, links, kinds and sizes (DESIGN section 11,
-//! rules 2, 3 and 7; remedies 11, 12 and 23).
+//! What becomes of the files themselves: modes, owners, links, kinds and sizes.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -17,8 +16,8 @@ fn mode(path: &std::path::Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
 }
 
-/// Rule 3: new files are 0600 whatever the umask, or have the store's mode; an existing state file
-/// keeps its own. The original gives 0666 & ~umask and loses the old mode (spec 1.2).
+/// New files are 0600 whatever the umask, or have the store's mode; an existing state file
+/// keeps its own. The original gives 0666 & ~umask and loses the old mode.
 #[test]
 fn new_files_have_the_stores_mode_and_an_existing_one_keeps_its_own() {
     let umask = "files::new_files_have_the_stores_mode_and_an_existing_one_keeps_its_own";
@@ -54,7 +53,7 @@ fn modes() {
     }
 }
 
-/// Remedy 11: the owner is kept where that is permitted.
+/// The owner is kept where that is permitted.
 #[test]
 fn root_that_writes_a_users_file_leaves_it_to_the_user() {
     let scratch = Scratch::new();
@@ -71,7 +70,7 @@ fn root_that_writes_a_users_file_leaves_it_to_the_user() {
     assert_eq!((stat.uid(), stat.gid(), stat.mode() & 0o7777), (1234, 4321, 0o640));
 }
 
-/// Remedy 12: the original replaces a link by a file and gives each alias a lock of its own; here
+/// The original replaces a link by a file and gives each alias a lock of its own; here
 /// the link is resolved once, and the lock lies beside the real file.
 #[test]
 fn a_symbolic_link_is_followed_to_the_real_file() {
@@ -94,7 +93,7 @@ fn a_symbolic_link_is_followed_to_the_real_file() {
     assert_eq!(disk(&real), expected([(key(1), at(3))]));
 }
 
-/// Rule 2: a link that takes the place of the file later is neither followed nor hidden.
+/// A link that takes the place of the file later is neither followed nor hidden.
 #[test]
 fn a_link_put_in_the_place_of_the_open_file_is_refused() {
     let scratch = Scratch::new();
@@ -112,7 +111,7 @@ fn a_link_put_in_the_place_of_the_open_file_is_refused() {
     assert_eq!(fs::read(scratch.path("victim")).unwrap(), victim);
 }
 
-/// Rule 2: a hard link does not let us write outside: the file is replaced, not written.
+/// A hard link does not let us write outside: the file is replaced, not written.
 #[test]
 fn another_hard_link_to_the_file_keeps_the_old_content() {
     let scratch = Scratch::new();
@@ -137,7 +136,7 @@ fn an_open_reader_keeps_the_old_file() {
     assert_eq!(std::io::read_to_string(open).unwrap(), text);
 }
 
-/// Rule 2: a FIFO or a socket in the place of the file is a typed error, at open and later, and
+/// A FIFO or a socket in the place of the file is a typed error, at open and later, and
 /// nothing hangs.
 #[test]
 fn a_path_that_is_no_regular_file_is_refused_without_hanging() {
@@ -160,7 +159,7 @@ fn a_path_that_is_no_regular_file_is_refused_without_hanging() {
     assert_eq!(scratch.names(), ["fifo", "link", "socket", "state.json", "state.json.lock"]);
 }
 
-/// Rule 7, remedy 23, JF-9: the size is looked at before anything is allocated for it.
+/// JF-9: the size is looked at before anything is allocated for it.
 #[test]
 fn a_file_of_more_than_a_gibibyte_is_refused_unread() {
     let scratch = Scratch::new();

@@ -1,4 +1,4 @@
-//! Remedy 1: many puts, one lock, one merge, one replace.
+//! Many puts, one lock, one merge, one replace.
 
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, PoisonError};
@@ -98,7 +98,7 @@ fn puts_handed_over_in_one_go_are_one_group() {
     assert_eq!(metric(&store, "keys"), 65);
 }
 
-/// Rule 13: a put that changes nothing writes and syncs nothing, once the file is known.
+/// A put that changes nothing writes and syncs nothing, once the file is known.
 #[test]
 fn a_put_that_changes_nothing_costs_no_sync() {
     let scratch = Scratch::new();

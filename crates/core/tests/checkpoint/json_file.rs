@@ -1,5 +1,5 @@
-//! The lists "`JsonFileStore`", "Lock path", "Loader", "Merge" and "Checkpoint" of section 5 of the
-//! checkpoint file's specification: the original's own tests, held against this store.
+//! The original's own tests of its store, its lock path, loader, merging and checkpoints, held
+//! against this store.
 
 use std::fs;
 use std::path::Path;
@@ -107,7 +107,7 @@ fn a_delete_of_an_absent_key_leaves_the_file_as_it_is() {
     let store = Process::new().open(&scratch.state());
     assert_eq!(store.delete(&key(2), Condition::Always).unwrap(), DeleteOutcome::Absent);
     assert_eq!(store.delete(&key(2), Condition::UpTo(9)).unwrap(), DeleteOutcome::Absent);
-    assert_eq!(fs::read(scratch.state()).unwrap(), before, "rule 13: byte for byte");
+    assert_eq!(fs::read(scratch.state()).unwrap(), before, "byte for byte");
 }
 
 /// `failed_write_leaves_in_memory_state_unchanged`.
@@ -144,7 +144,7 @@ fn handles_of_one_process_share_their_state() {
 }
 
 /// `two_independent_opens_to_same_path_do_not_share_state`: in the original also within a
-/// process; here only between processes, until they look (remedy 21).
+/// process; here only between processes, until they look.
 #[test]
 fn processes_do_not_share_their_state_until_they_look() {
     let scratch = Scratch::new();
@@ -196,7 +196,7 @@ fn a_store_may_be_used_by_several_threads() {
 
 // What the original does not have.
 
-/// DESIGN section 8: putMany is one atomic commit, judged in order.
+/// putMany is one atomic commit, judged in order.
 #[test]
 fn many_puts_are_judged_in_order_and_written_at_once() {
     let scratch = Scratch::new();
@@ -234,7 +234,7 @@ fn unknown_members_of_the_file_survive_a_put() {
     assert!(text.contains("\"owner\"") && text.contains("\"note\""), "restored too: {text}");
 }
 
-/// DESIGN section 8: 64 KiB of UTF-8 for a put; a longer one found in a file is accepted.
+/// 64 KiB of UTF-8 for a put; a longer one found in a file is accepted.
 #[test]
 fn a_long_event_id_is_refused_from_a_caller_and_kept_from_a_file() {
     let scratch = Scratch::new();

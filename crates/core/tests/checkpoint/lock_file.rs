@@ -1,4 +1,4 @@
-//! L-1 and rule 2 of the file layer: a lock file that was replaced, or is something else.
+//! L-1: a lock file that was replaced, or is something else.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -108,7 +108,7 @@ fn put_error(scratch: &Scratch) -> Error {
     error
 }
 
-/// Rule 2: a FIFO, a directory, a link or a socket in the place of the lock file is a typed error;
+/// A FIFO, a directory, a link or a socket in the place of the lock file is a typed error;
 /// nothing hangs and no link is followed.
 #[test]
 fn a_lock_file_that_is_no_regular_file_is_refused() {

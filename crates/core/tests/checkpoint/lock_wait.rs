@@ -1,4 +1,4 @@
-//! Waiting for a lock that another process holds: GC-6, GC-8, L-2, L-3 and DESIGN section 3.
+//! Waiting for a lock that another process holds: GC-6, GC-8, L-2 and L-3.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn locked_out(options: JsonFileOptions) -> (Scratch, Process, Store, Hold) {
     (scratch, process, store, hold)
 }
 
-/// DESIGN section 3: the ticket is rejected at its time, definite, with the holder's process id;
+/// GC-6: the ticket is rejected at its time, definite, with the holder's process id;
 /// the late grant writes nothing and is released at once (L-3).
 #[test]
 fn a_put_that_times_out_was_not_done_and_the_late_grant_does_nothing() {
@@ -50,7 +50,7 @@ fn a_put_that_times_out_was_not_done_and_the_late_grant_does_nothing() {
     assert_eq!(metric(&store, "lockTimeouts"), 1);
 }
 
-/// Remedy 2: a holder that never lets go gives an error each time, and costs nobody else anything.
+/// A holder that never lets go gives an error each time, and costs nobody else anything.
 #[test]
 fn every_put_times_out_while_the_holder_is_stopped() {
     let (scratch, _process, store, _hold) = locked_out(impatient());
@@ -65,7 +65,7 @@ fn every_put_times_out_while_the_holder_is_stopped() {
     assert_eq!(waiters(inode(&scratch.lock())), 1, "one thread waits for all of them");
 }
 
-/// DESIGN section 3: what is withdrawn while it waits was not done; what came later is.
+/// GC-3: what is withdrawn while it waits was not done; what came later is.
 #[test]
 fn a_put_can_be_withdrawn_while_it_waits_for_the_lock() {
     let (scratch, _process, store, hold) = locked_out(JsonFileOptions::default());

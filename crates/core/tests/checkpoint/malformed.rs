@@ -1,4 +1,4 @@
-//! Every row of the second table of section 4.2 of the checkpoint file's specification: at open,
+//! Files that are not what they should be, case by case what the original makes of them: at open,
 //! and at a put on a live handle. JF-10: what cannot be decoded is never overwritten.
 
 use std::fs::{self, Permissions};
@@ -55,7 +55,7 @@ fn with_key(key: &str) -> String {
     )
 }
 
-/// Row "missing file, good parent": empty, nothing is made until a write, in both.
+/// The case "missing file, good parent": empty, nothing is made until a write, in both.
 #[test]
 fn a_missing_file_is_an_empty_store() {
     let scratch = Scratch::new();
@@ -66,7 +66,7 @@ fn a_missing_file_is_an_empty_store() {
     assert_eq!(scratch.names(), ["state.json", "state.json.lock"]);
 }
 
-/// Row "missing parent": `ENOENT` at open; at a put as well, memory unchanged, in both.
+/// The case "missing parent": `ENOENT` at open; at a put as well, memory unchanged, in both.
 #[test]
 fn a_missing_parent_is_an_io_error() {
     let scratch = Scratch::new();
@@ -85,7 +85,7 @@ fn a_missing_parent_is_an_io_error() {
     assert_eq!(store.put(&key(1), at(1)).unwrap(), applied(at(1)), "and it recovers");
 }
 
-/// Row "parent is a file": `ENOTDIR`, in both.
+/// The case "parent is a file": `ENOTDIR`, in both.
 #[test]
 fn a_parent_that_is_a_file_is_an_io_error_of_its_own() {
     let scratch = Scratch::new();
@@ -103,14 +103,14 @@ fn a_parent_that_is_a_file_is_an_io_error_of_its_own() {
     assert_eq!(store.get(&key(1)).unwrap(), Some(at(1)));
 }
 
-/// Row "empty or whitespace file": a decode error, in both; the original never repairs it.
+/// The case "empty or whitespace file": a decode error, in both; the original never repairs it.
 #[test]
 fn an_empty_or_whitespace_file_is_a_decode_error() {
     refuses("", ErrorKind::Decode);
     refuses(" \n\t", ErrorKind::Decode);
 }
 
-/// Row "truncated/garbage", in both.
+/// The case "truncated/garbage", in both.
 #[test]
 fn a_truncated_or_garbage_file_is_a_decode_error() {
     refuses("{\"version\": 1, \"key_format_version\": 1, \"checkpoi", ErrorKind::Decode);
@@ -119,7 +119,7 @@ fn a_truncated_or_garbage_file_is_a_decode_error() {
     refuses([0; 4096], ErrorKind::Decode);
 }
 
-/// Row "version 0 or 2", in both; a later layout is a decode error in the original.
+/// The case "version 0 or 2", in both; a later layout is a decode error in the original.
 #[test]
 fn another_file_version_is_called_that() {
     for version in [0, 2] {
@@ -130,7 +130,7 @@ fn another_file_version_is_called_that() {
     refuses("{\"version\": 2, \"shards\": []}", ErrorKind::UnsupportedFileVersion);
 }
 
-/// Row "key version != 1", in both.
+/// The case "key version != 1", in both.
 #[test]
 fn another_key_version_is_called_that() {
     let text =
@@ -147,7 +147,7 @@ fn a_bad_key_is_called_that() {
     }
 }
 
-/// Row "unreadable (EACCES)": an I/O error, in both.
+/// The case "unreadable (EACCES)": an I/O error, in both.
 #[test]
 fn an_unreadable_file_is_an_io_error() {
     let name = "malformed::an_unreadable_file_is_an_io_error";
@@ -165,8 +165,8 @@ fn an_unreadable_file_is_an_io_error() {
     assert_eq!(store.len().unwrap(), 1);
 }
 
-/// Row "path is a directory": an I/O error in the original; here an invalid argument (DESIGN
-/// section 8, error map).
+/// The case "path is a directory": an I/O error in the original; here an invalid argument
+/// (docs/errors.md).
 #[test]
 fn a_directory_is_not_a_state_file() {
     let scratch = Scratch::new();
@@ -176,8 +176,8 @@ fn a_directory_is_not_a_state_file() {
     assert_eq!(refused(Path::new("/")).kind(), ErrorKind::InvalidArgument);
 }
 
-/// Row "dangling symlink": an empty store in the original, whose first write replaces the link;
-/// here `ENOENT`, and the link stays.
+/// The case "dangling symlink": an empty store in the original, whose first write replaces the
+/// link; here `ENOENT`, and the link stays.
 #[test]
 fn a_dangling_symbolic_link_is_refused() {
     let scratch = Scratch::new();
@@ -190,16 +190,16 @@ fn a_dangling_symbolic_link_is_refused() {
     assert_eq!(scratch.names(), ["loop", "state.json"]);
 }
 
-/// Row "empty path": opens in the original and panics in its writer; here refused at open, as is
-/// one with a NUL character.
+/// The case "empty path": opens in the original and panics in its writer; here refused at open, as
+/// is one with a NUL character.
 #[test]
 fn an_empty_path_is_refused_at_open() {
     assert_eq!(refused(Path::new("")).kind(), ErrorKind::InvalidArgument);
     assert_eq!(refused(Path::new("a\0b")).kind(), ErrorKind::InvalidArgument);
 }
 
-/// Row "lock file not creatable (read-only dir)": opens fine, an I/O error at the first write, in
-/// both. JF-8: readers work on a read-only mount.
+/// The case "lock file not creatable (read-only dir)": opens fine, an I/O error at the first write,
+/// in both. JF-8: readers work on a read-only mount.
 #[test]
 fn a_directory_that_cannot_be_written_is_an_io_error_at_the_first_write() {
     let name = "malformed::a_directory_that_cannot_be_written_is_an_io_error_at_the_first_write";
@@ -218,8 +218,8 @@ fn a_directory_that_cannot_be_written_is_an_io_error_at_the_first_write() {
     assert_eq!(disk(&scratch.state()), expected([(key(1), at(2))]));
 }
 
-/// Row "read-only lock file (`EACCES` on `O_RDWR`)": fine at open, an I/O error at a write, in
-/// both.
+/// The case "read-only lock file (`EACCES` on `O_RDWR`)": fine at open, an I/O error at a write,
+/// in both.
 #[test]
 fn a_lock_file_that_cannot_be_opened_is_an_io_error_at_the_first_write() {
     let name = "malformed::a_lock_file_that_cannot_be_opened_is_an_io_error_at_the_first_write";

@@ -1,4 +1,4 @@
-//! The list "`MemoryStore`" of section 5 of the checkpoint file's specification.
+//! `MemoryStore`: the original's own tests of its counterpart, held against this one.
 
 use std::thread;
 

@@ -1,5 +1,5 @@
-//! Rules 1 to 13 of section 3.2 of the checkpoint file's specification, in the form that DESIGN
-//! section 6 gives them: the disk is judged on, memory is a cache. And M-1 to M-3.
+//! What the original's own tests of merging ask for (in quotes), in the form that JF-4 gives it:
+//! the disk is judged on, memory is a cache. And M-1 to M-3.
 
 use std::collections::BTreeMap;
 
@@ -44,21 +44,21 @@ fn change<const N: usize>(changes: [(u64, Option<Checkpoint>); N]) -> Overlay {
     changes.into_iter().map(|(number, change)| (key(number), change)).collect()
 }
 
-/// Rule 1, rule 11 for the key that is put: absent, so it applies. "Empty disk keeps candidate".
+/// Absent, so it applies. "Empty disk keeps candidate".
 #[test]
 fn a_put_of_an_absent_key_applies() {
     let expected = (applied(at(0)), change([(1, Some(at(0)))]));
     assert_eq!(put(&base([]), 1, at(0)), expected);
 }
 
-/// Rules 2 and 9: "candidate wins when greater" (15 vs 10).
+/// "Candidate wins when greater" (15 vs 10).
 #[test]
 fn a_put_of_a_larger_sequence_applies() {
     let expected = (applied(at(15)), change([(1, Some(at(15)))]));
     assert_eq!(put(&base([(1, at(10))]), 1, at(15)), expected);
 }
 
-/// Rules 3 and 8: "disk wins on equal" (5 vs 5), with its event id.
+/// "Disk wins on equal" (5 vs 5), with its event id.
 #[test]
 fn a_put_of_an_equal_sequence_does_not_apply() {
     for (disk, candidate) in [
@@ -72,7 +72,7 @@ fn a_put_of_an_equal_sequence_does_not_apply() {
     }
 }
 
-/// Rules 3 and 8: "disk wins when greater" (0 vs 9).
+/// "Disk wins when greater" (0 vs 9).
 #[test]
 fn a_put_of_a_lower_sequence_does_not_apply() {
     let expected = (superseded(at(9)), Overlay::new());
@@ -81,14 +81,14 @@ fn a_put_of_a_lower_sequence_does_not_apply() {
     assert_eq!(put(&base([(1, at(u64::MAX))]), 1, at(u64::MAX)), expected);
 }
 
-/// Rule 4, and rule 5 reversed: a delete acts on what the disk holds, seen before or not.
+/// Here the original differs: a delete acts on what the disk holds, seen before or not.
 #[test]
 fn a_delete_deletes_what_is_there() {
     let expected = (DeleteOutcome::Deleted, change([(1, None)]));
     assert_eq!(delete(&base([(1, at(9))]), 1, Condition::Always), expected);
 }
 
-/// Rules 5 and 12: absent is absent. "Delete honoured when disk lacks key".
+/// Absent is absent. "Delete honoured when disk lacks key".
 #[test]
 fn a_delete_of_an_absent_key_changes_nothing() {
     for when in [Condition::Always, Condition::UpTo(9), Condition::Unchanged(at(9))] {
@@ -97,7 +97,7 @@ fn a_delete_of_an_absent_key_changes_nothing() {
     }
 }
 
-/// Rule 6: "delete suppressed when disk advanced" (10 vs 5), here only for who asks for it.
+/// "Delete suppressed when disk advanced" (10 vs 5), here only for who asks for it.
 #[test]
 fn a_delete_up_to_a_sequence_is_superseded_by_a_later_one() {
     let expected = (DeleteOutcome::Superseded, Overlay::new());
@@ -105,7 +105,7 @@ fn a_delete_up_to_a_sequence_is_superseded_by_a_later_one() {
     assert_eq!(delete(&base([(1, at(10))]), 1, Condition::UpTo(9)), expected);
 }
 
-/// Rule 7: "delete honoured when disk == seen", and when it is older.
+/// "Delete honoured when disk == seen", and when it is older.
 #[test]
 fn a_delete_up_to_a_sequence_deletes_that_and_what_is_older() {
     for seen in [10, 11, u64::MAX] {
@@ -124,7 +124,7 @@ fn a_delete_of_what_was_seen_deletes_that_alone() {
     }
 }
 
-/// Rule 10: "preserves disk keys unknown to candidate". Rule 11 reversed: what only memory knows
+/// "Preserves disk keys unknown to candidate". Here the original differs: what only memory knows
 /// is not judged on, so that it cannot come back.
 #[test]
 fn nothing_but_the_keys_of_the_operation_changes() {

@@ -1,5 +1,5 @@
 //! Property tests against a plain map: `memory_store_matches_reference_model` and
-//! `file_store_matches_reference_model` of section 5 of the specification (64 cases each).
+//! `file_store_matches_reference_model`, a test of the original (64 cases each).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! JF-10 and remedy 8: a file that cannot be decoded moves aside, if that was asked for.
+//! JF-10: a file that cannot be decoded moves aside, if that was asked for.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! The list "`ResumeKey`" of section 5 of the checkpoint file's specification, and its section 2.
+//! Resume keys: what the original's own tests ask of them, and the recipe of
+//! `docs/format/state-file.md`, "Keys".
 
 use std::collections::HashSet;
 
@@ -73,7 +74,7 @@ fn the_order_of_members_does_not_count_and_that_of_elements_does() {
     assert_ne!(parsed(r#"{"a": [1, 2]}"#), parsed(r#"{"a": [2, 1]}"#));
 }
 
-/// Spec 2.4: "Types matter".
+/// "Types matter".
 #[test]
 fn the_types_of_filter_values_count() {
     let filters = [
@@ -96,7 +97,7 @@ fn the_types_of_filter_values_count() {
     assert_eq!(keys.len(), filters.len());
 }
 
-/// Spec 2.4: every number is a double, printed as ECMAScript does; beyond 2^53 integers collide.
+/// Every number is a double, printed as ECMAScript does; beyond 2^53 integers collide.
 #[test]
 fn numbers_of_a_filter_are_doubles() {
     let same = [
@@ -141,7 +142,7 @@ fn assert_canonical(filter: &str, canonical: &str) {
     assert_eq!(parsed(filter).digest(), &digest, "{filter} is not {canonical}");
 }
 
-/// Spec 2.4 (RFC 8785): numbers, as text.
+/// RFC 8785: numbers, as text.
 #[test]
 fn numbers_of_a_filter_are_printed_as_ecmascript_prints_them() {
     for (number, text) in [
@@ -162,7 +163,7 @@ fn numbers_of_a_filter_are_printed_as_ecmascript_prints_them() {
     }
 }
 
-/// Spec 2.4: members are sorted by UTF-16 code units, so that U+1F600 (D83D DE00) comes before
+/// Members are sorted by UTF-16 code units, so that U+1F600 (D83D DE00) comes before
 /// U+FB33, although its code point is larger.
 #[test]
 fn members_of_a_filter_are_sorted_by_utf_16_code_units() {
@@ -174,7 +175,7 @@ fn members_of_a_filter_are_sorted_by_utf_16_code_units() {
     );
 }
 
-/// Spec 2.4: escapes; `/`, U+007F, U+2028 and what is not ASCII are raw.
+/// Escapes; `/`, U+007F, U+2028 and what is not ASCII are raw.
 #[test]
 fn strings_of_a_filter_are_escaped_as_rfc_8785_says() {
     assert_canonical(
@@ -184,7 +185,7 @@ fn strings_of_a_filter_are_escaped_as_rfc_8785_says() {
     assert_canonical("[null, true ,false, {}, []]", "[null,true,false,{},[]]");
 }
 
-/// `normalize_*` and the strings of spec 2.3.
+/// `normalize_*` and the strings that it has to agree on.
 #[test]
 fn urls_are_normalised_as_the_original_does() {
     for (url, normal) in [
@@ -236,7 +237,7 @@ fn what_differs_in_a_url_gives_another_key() {
     assert_eq!(keys.len(), urls.len());
 }
 
-/// Spec 2.3: the high-level helper adds the slash that the original's client adds, the low-level
+/// The high-level helper adds the slash that the original's client adds, the low-level
 /// one does not.
 #[test]
 fn derive_adds_a_trailing_slash_and_derive_exact_does_not() {
@@ -248,7 +249,7 @@ fn derive_adds_a_trailing_slash_and_derive_exact_does_not() {
     assert_ne!(of_url("https://h/x"), of_url("https://h/x/"));
 }
 
-/// DESIGN section 8: "http and https only" for the client's helper; no scheme is rejected below.
+/// http and https only, as the original's client has it; no scheme is rejected below.
 #[test]
 fn derive_takes_http_and_https_only() {
     let derive = |url| ResumeKey::derive(url, "mars", &json!({}), None);
@@ -284,7 +285,7 @@ fn from_parts_with_different_format_versions_are_not_equal() {
     assert_eq!(HashSet::from([one.clone(), two, one]).len(), 2);
 }
 
-/// DESIGN section 8: "equality is digest and key format version"; the name is for people.
+/// Equality is that of digest and key format version; the name is for people.
 #[test]
 fn a_name_does_not_count_in_equality_order_or_hash() {
     let named = ResumeKey::named("orders").unwrap();
@@ -295,7 +296,7 @@ fn a_name_does_not_count_in_equality_order_or_hash() {
     assert_eq!(HashSet::from([named, bare]).len(), 1);
 }
 
-/// DESIGN section 8: 1 to 1,024 bytes of UTF-8.
+/// 1 to 1,024 bytes of UTF-8: `docs/format/state-file.md`, "Keys".
 #[test]
 fn a_name_has_1_to_1024_bytes() {
     for good in ["x".to_owned(), "x".repeat(1024), "\u{e9}".repeat(512), "\0".to_owned()] {
@@ -309,7 +310,7 @@ fn a_name_has_1_to_1024_bytes() {
     assert_ne!(ResumeKey::named("a").unwrap(), ResumeKey::named("a ").unwrap());
 }
 
-/// DESIGN section 8: "`fromHex` takes either case"; anything else is an invalid argument.
+/// `fromHex` takes either case; anything else is an invalid argument.
 #[test]
 fn from_hex_takes_either_case_and_nothing_else() {
     let hex = of_filter(&json!({})).hex();

@@ -1,5 +1,6 @@
-//! The golden vectors of section 2.6 of the checkpoint file's specification. G1 is published by
-//! the original; the others are derived from the recipe, for inputs as given (`derive_exact`).
+//! The golden vectors, G1 and D1 to D23, as in `__test__/fixtures/resume-keys.json`. G1 is
+//! published by the original; the others are derived from the recipe, for inputs as given
+//! (`derive_exact`).
 
 use serde_json::{Value, json};
 use tidemark_core::checkpoint::ResumeKey;
@@ -180,7 +181,7 @@ fn the_vectors_d22_and_d23_are_reproduced() {
     }
 }
 
-/// DESIGN section 8: the digest of a name.
+/// The digest of a name: docs/format/state-file.md, "Keys".
 #[test]
 fn the_key_named_orders_has_the_documented_digest() {
     let key = ResumeKey::named("orders").unwrap();

@@ -1,4 +1,4 @@
-//! One instance per store and process (DESIGN section 3), and closing.
+//! One instance per store and process, whoever opens it, and closing.
 
 use std::fs;
 use std::os::unix::fs::symlink;

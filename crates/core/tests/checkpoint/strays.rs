@@ -1,4 +1,4 @@
-//! JF-6, T-1 to T-3 and remedy 10: temporaries belong to who has them locked.
+//! JF-6, T-1 to T-3: temporaries belong to who has them locked.
 
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::symlink;
@@ -85,7 +85,7 @@ fn other_peoples_files_are_not_swept() {
     assert_eq!(left_after_a_put(&scratch), expected);
 }
 
-/// Rule 2: what is no regular file is left alone, and nothing hangs on it.
+/// What is no regular file is left alone, and nothing hangs on it.
 #[test]
 fn a_temporarys_name_on_something_else_is_left_alone() {
     let scratch = Scratch::new();
@@ -96,7 +96,7 @@ fn a_temporarys_name_on_something_else_is_left_alone() {
     assert_eq!(left_after_a_put(&scratch), [stray(1), stray(2), stray(3), "mine".to_owned()]);
 }
 
-/// Rule 3: one sweep is bounded; the next goes on.
+/// One sweep is bounded; the next goes on.
 #[test]
 fn one_write_sweeps_a_bounded_number_of_strays() {
     let scratch = Scratch::new();
@@ -111,7 +111,7 @@ fn one_write_sweeps_a_bounded_number_of_strays() {
     assert_eq!(scratch.names(), ["state.json", "state.json.lock"]);
 }
 
-/// Remedy 10: the original locks nothing, so that only age tells that its writer is gone.
+/// The original locks nothing, so that only age tells that its writer is gone.
 #[test]
 fn the_originals_temporaries_are_swept_when_they_are_old() {
     let scratch = Scratch::new();
@@ -124,7 +124,7 @@ fn the_originals_temporaries_are_swept_when_they_are_old() {
     assert!(scratch.path(".atomicwriteyoung1/tmpfile.tmp").exists());
 }
 
-/// Remedy 10: an old directory that holds anything else is somebody's, and so is a file of that
+/// An old directory that holds anything else is somebody's, and so is a file of that
 /// name.
 #[test]
 fn an_old_directory_with_other_content_is_left_alone() {

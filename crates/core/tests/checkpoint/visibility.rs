@@ -1,4 +1,4 @@
-//! What readers see, and when: JF-3, JF-4, JF-8 and remedy 4.
+//! What readers see, and when: JF-3, JF-4 and JF-8.
 
 use std::fs;
 use std::sync::mpsc::{Sender, channel};
@@ -30,7 +30,7 @@ fn stops_at(site: Site) -> (Arc<dyn Storage>, std::sync::mpsc::Receiver<()>, Sen
     (storage, arrivals, let_on)
 }
 
-/// DESIGN section 8: "an un-awaited put is not visible before it is durable" (JF-3), and what is
+/// An un-awaited put is not visible before it is durable (JF-3), and what is
 /// in a commit cannot be withdrawn (GC-3).
 #[test]
 fn a_put_is_not_visible_before_its_directory_is_synced() {
@@ -67,7 +67,7 @@ fn a_writer_holds_the_lock_until_its_directory_is_synced() {
     }
 }
 
-/// Remedy 4: a reader of another process sees a put after a refresh, without a lock.
+/// A reader of another process sees a put after a refresh, without a lock.
 #[test]
 fn a_refresh_shows_what_another_process_put() {
     let scratch = Scratch::new();
@@ -97,7 +97,7 @@ fn a_refresh_waits_for_no_lock_and_makes_no_file() {
     assert_eq!(reader.get(&key(1)).unwrap(), Some(at(2)));
 }
 
-/// Remedy 4: the file is read only if it changed; our own last write is recognised (remedy 1).
+/// The file is read only if it changed; our own last write is recognised.
 #[test]
 fn a_file_that_did_not_change_is_not_read_again() {
     let scratch = Scratch::new();

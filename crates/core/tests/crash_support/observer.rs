@@ -4,8 +4,8 @@
 //! seen is held against all that was known before:
 //!
 //! - a value that was acknowledged or seen is there ever after, or a higher one of its key, unless
-//!   a delete that was not over before explains its absence (section 1 of the design: nothing goes
-//!   backward);
+//!   a delete that was not over before explains its absence (promise 2 of the README: nothing
+//!   goes backward);
 //! - what was gone does not come back (deletes stick);
 //! - every value was asked for by somebody, or was there at the start (nothing is invented);
 //! - of one `putMany` all is there, or nothing.

@@ -77,7 +77,7 @@ fn modes_are_kept_or_given() {
     }
 }
 
-/// DESIGN section 8: "root writing a user's file must not lock them out".
+/// AW-1 makes a new file: root who writes a user's file must not lock the user out by that.
 #[test]
 fn the_owner_is_kept_where_that_is_permitted() {
     let scratch = Scratch::new();

@@ -81,7 +81,7 @@ fn a_replaced_lock_file_is_another_lock() {
     drop(new);
 }
 
-/// DESIGN section 8: created 0600 whatever the umask. L-4: never written to, never removed.
+/// Created 0600 whatever the umask. L-4: never written to, never removed.
 #[test]
 fn a_lock_file_is_made_with_0600_and_stays() {
     let name = "file_lock::a_lock_file_is_made_with_0600_and_stays";
@@ -151,7 +151,7 @@ fn a_link_to_a_lock_file_is_the_same_lock() {
     assert!(exclusive(&path).is_none());
 }
 
-/// DESIGN section 1, 3: the kernel frees the lock of a process that dies.
+/// Promise 3 of the README: the kernel frees the lock of a process that dies.
 #[test]
 fn the_lock_of_a_process_that_dies_is_free() {
     use std::io::Read;

@@ -39,7 +39,7 @@ impl Scratch {
         self.path("state.json")
     }
 
-    /// Its lock file, as section 1.2 of the specification names it.
+    /// Its lock file, as `docs/format/state-file.md`, "Files", names it.
     pub(crate) fn lock(&self) -> PathBuf {
         self.path("state.json.lock")
     }

@@ -58,7 +58,7 @@ fn d16_one_writer_at_a_time_and_none_after_a_kill_is_in_the_way() {
     assert_eq!(texts(&Machine::new().open(&log)), ["mine"]);
 }
 
-/// D17 (T8): a segment whose header cannot be read is skipped by the original: its tail or head is
+/// D17: a segment whose header cannot be read is skipped by the original: its tail or head is
 /// lost without a word, and the next roll fails.
 #[test]
 fn d17_a_segment_with_a_bad_header_is_corruption_and_not_skipped() {
@@ -81,7 +81,7 @@ fn d17_a_segment_with_a_bad_header_is_corruption_and_not_skipped() {
     }
 }
 
-/// D17 (T13): a file of zeros under the next name is not an empty segment, and no reason to die at
+/// D17: a file of zeros under the next name is not an empty segment, and no reason to die at
 /// the roll: names are given to whole segments only.
 #[test]
 fn d17_a_zeroed_file_with_a_segments_name_is_corruption() {
@@ -92,7 +92,7 @@ fn d17_a_zeroed_file_with_a_segments_name_is_corruption() {
     assert_eq!(read_all(&log).unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
-/// D18 (T9, T17): a flipped length makes the original's start panic; a zeroed last record cannot
+/// D18: a flipped length makes the original's start panic; a zeroed last record cannot
 /// be healed at all.
 #[test]
 fn d18_a_damaged_length_is_an_error_and_no_panic() {
@@ -112,7 +112,7 @@ fn d18_a_damaged_length_is_an_error_and_no_panic() {
     }
 }
 
-/// D18 (T17): zeros in place of the last record. Below a mark that is corruption; above what is
+/// D18: zeros in place of the last record. Below a mark that is corruption; above what is
 /// proven it is a torn tail, which goes into quarantine, or is refused in strict mode.
 #[test]
 fn d18_a_zeroed_last_record_is_refused_or_set_aside() {
@@ -146,7 +146,7 @@ fn d18_a_zeroed_last_record_is_refused_or_set_aside() {
     assert!(!recovery.quarantined.is_empty(), "C8: nothing is deleted");
 }
 
-/// D19 (T19): zeroed data in a sealed segment passes the original's check and fails when it is
+/// D19: zeroed data in a sealed segment passes the original's check and fails when it is
 /// read: here it is never returned, and says where.
 #[test]
 fn d19_damage_in_a_sealed_segment_is_told_when_it_is_read() {
@@ -166,7 +166,7 @@ fn d19_damage_in_a_sealed_segment_is_told_when_it_is_read() {
     assert_eq!(ended(&follower), ErrorKind::Corrupt, "C12: it does not just end");
 }
 
-/// D20 (T10): the original's CRC covers neither id nor length: a changed id makes a range shorter
+/// D20: the original's CRC covers neither id nor length: a changed id makes a range shorter
 /// without an error. Here every bit of a frame's header counts.
 #[test]
 fn d20_no_bit_of_a_frames_header_can_change_unseen() {
@@ -191,7 +191,7 @@ fn d20_no_bit_of_a_frames_header_can_change_unseen() {
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 
-/// D21 (T11), D22 (T12): a reader of the original keeps its old map, and the place of its last
+/// D21, D22: a reader of the original keeps its old map, and the place of its last
 /// read, after a truncate: it returns records of a deleted file, or starts in the middle of one.
 #[test]
 fn d21_d22_a_reader_sees_what_was_written_after_a_truncate() {

@@ -12,7 +12,7 @@ use super::rig::{Machine, contents, given, killed_copy, put, range, refused, seg
 use super::support::Scratch;
 use super::wal_support::{Model, append_many, hard_state, record, small};
 
-/// D3 (T1): the original's header is stale after the first append; after a kill a clean start sees
+/// D3: the original's header is stale after the first append; after a kill a clean start sees
 /// 1 of 5 flushed records.
 #[test]
 fn d3_all_five_records_are_there_after_a_kill() {
@@ -26,7 +26,7 @@ fn d3_all_five_records_are_there_after_a_kill() {
     assert_eq!(texts(&Machine::new().open(&left)), ["one", "two", "three", "four", "five"]);
 }
 
-/// D4 (T2b): the original truncates in memory only; after a kill, 4 to 6 are back.
+/// D4: the original truncates in memory only; after a kill, 4 to 6 are back.
 #[test]
 fn d4_truncated_records_do_not_come_back() {
     let scratch = Scratch::new();
@@ -42,7 +42,7 @@ fn d4_truncated_records_do_not_come_back() {
     assert_eq!(put(&again, "four"), 4, "the LSN is used again");
 }
 
-/// D5 (T2): the original adopts the stale tail when sizes line up: 1 2 3 NEW4 old5 old6.
+/// D5: the original adopts the stale tail when sizes line up: 1 2 3 NEW4 old5 old6.
 #[test]
 fn d5_the_abandoned_branch_is_not_adopted_when_sizes_line_up() {
     let scratch = Scratch::new();
@@ -61,7 +61,7 @@ fn d5_the_abandoned_branch_is_not_adopted_when_sizes_line_up() {
     assert_eq!(texts(&machine.open(&log)), expected);
 }
 
-/// D6 (T16): a crash right after a roll makes the original's next truncate a no-op; old and new
+/// D6: a crash right after a roll makes the original's next truncate a no-op; old and new
 /// record 5 are both there, and the start after that fails.
 #[test]
 fn d6_a_truncate_right_after_a_roll_and_a_crash_cuts() {
@@ -88,7 +88,7 @@ fn d6_a_truncate_right_after_a_roll_and_a_crash_cuts() {
     }
 }
 
-/// D7 (T4): a record that is too large panics the original's writer, or leaves its segment half
+/// D7: a record that is too large panics the original's writer, or leaves its segment half
 /// made, so that the next small append panics.
 #[test]
 fn d7_a_record_of_any_size_is_taken_or_refused_and_the_next_one_is_taken() {
@@ -134,7 +134,7 @@ fn d7_the_largest_batch_fits_whatever_the_hard_state() {
     assert_eq!(again.last_lsn(Visibility::Durable).unwrap(), 4);
 }
 
-/// D8 (T5): the original takes an empty payload, and then no range that contains it can be read.
+/// D8: the original takes an empty payload, and then no range that contains it can be read.
 #[test]
 fn d8_an_empty_record_is_read_like_every_other() {
     let scratch = Scratch::new();
@@ -152,7 +152,7 @@ fn d8_an_empty_record_is_read_like_every_other() {
     assert!(!one.records.is_empty(), "at least one, even if it is empty");
 }
 
-/// D9 (T3): truncating to just before the first LSN of an older segment leaves the original
+/// D9: truncating to just before the first LSN of an older segment leaves the original
 /// without a writable map, and the next append panics.
 #[test]
 fn d9_a_truncate_to_the_start_of_any_segment_leaves_a_log_to_append_to() {
@@ -175,7 +175,7 @@ fn d9_a_truncate_to_the_start_of_any_segment_leaves_a_log_to_append_to() {
     }
 }
 
-/// D10 (T6): purge never fires in the original when the first id is 0: the log grows for ever.
+/// D10: purge never fires in the original when the first id is 0: the log grows for ever.
 #[test]
 fn d10_a_log_that_is_purged_does_not_grow() {
     let scratch = Scratch::new();
@@ -192,7 +192,7 @@ fn d10_a_log_that_is_purged_does_not_grow() {
     assert!(count <= 4, "{count} segments for one or two entries");
 }
 
-/// D11 (T7): a purge beyond the end deletes every file of the original, fails, and is not
+/// D11: a purge beyond the end deletes every file of the original, fails, and is not
 /// recorded.
 #[test]
 fn d11_a_purge_beyond_the_end_is_recorded_and_the_next_append_gets_its_lsn() {
@@ -241,7 +241,7 @@ fn d13_a_truncate_keeps_the_purge_frontier() {
     assert_eq!(refused(&again, &WalOp::Truncate { after: 9 }), ErrorKind::NotFound);
 }
 
-/// D24 (T18): the original accepts ids with gaps; here an LSN is given, and who expects another
+/// D24: the original accepts ids with gaps; here an LSN is given, and who expects another
 /// one is refused, with the one that is next.
 #[test]
 fn d24_an_lsn_that_does_not_follow_is_refused() {

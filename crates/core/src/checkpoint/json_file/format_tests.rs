@@ -1,5 +1,5 @@
 //! The JSON document, byte by byte. Normative: `docs/format/state-file.md`; what the original does
-//! is in the specification of the checkpoint file, section 1.1.
+//! is in `docs/format/state-file.md`, "Layout".
 
 mod damage;
 mod layout;

@@ -19,7 +19,7 @@ fn sample() -> String {
     )))
 }
 
-/// Spec 4.2: "empty or whitespace file".
+/// "Empty or whitespace file".
 #[test]
 fn an_empty_file_is_refused() {
     for text in ["", " ", "\n", "\r\n\t ", "\0"] {
@@ -27,7 +27,7 @@ fn an_empty_file_is_refused() {
     }
 }
 
-/// Spec 1.1: trailing whitespace is accepted, any other trailing byte is not, nor a BOM, a
+/// Trailing whitespace is accepted, any other trailing byte is not, nor a BOM, a
 /// comment, a trailing comma.
 #[test]
 fn nothing_but_whitespace_may_stand_around_the_object() {

@@ -17,7 +17,7 @@ fn the_documented_example_is_reproduced_byte_for_byte() {
     assert_eq!(encoded(&decoded), example);
 }
 
-/// Spec 1.1: "empty map as `{}`", no newline at the end.
+/// "Empty map as `{}`", no newline at the end.
 #[test]
 fn an_empty_store_is_written_with_empty_braces() {
     let expected = "{\n  \"version\": 1,\n  \"key_format_version\": 1,\n  \"checkpoints\": {}\n}";
@@ -25,7 +25,7 @@ fn an_empty_store_is_written_with_empty_braces() {
     assert!(accepted(expected).entries.is_empty());
 }
 
-/// Spec 1.1: `last_event_id` is always written, `null` when there is none.
+/// `last_event_id` is always written, `null` when there is none.
 #[test]
 fn an_absent_event_id_is_written_as_null() {
     let expected = format!(
@@ -37,7 +37,7 @@ fn an_absent_event_id_is_written_as_null() {
     assert_eq!(encoded(&one), expected);
 }
 
-/// Spec 1.1: "optional: missing == `null`".
+/// "Optional: missing == `null`".
 #[test]
 fn a_missing_event_id_is_the_same_as_null() {
     for members in [
@@ -48,7 +48,7 @@ fn a_missing_event_id_is_the_same_as_null() {
     }
 }
 
-/// Spec 7 row 15: the original's order is random, ours is sorted.
+/// The original's order is random, ours is sorted.
 #[test]
 fn keys_are_written_sorted_and_in_lower_case() {
     let digits = ["ff", "0a", "A0", "00", "9f"];
@@ -62,7 +62,7 @@ fn keys_are_written_sorted_and_in_lower_case() {
     assert_eq!(found, ["00", "0a", "9f", "a0", "ff"]);
 }
 
-/// Spec 1.1: `"`, `\` and control characters are escaped in the short or the lower-hex form;
+/// `"`, `\` and control characters are escaped in the short or the lower-hex form;
 /// `/`, U+007F and what is not ASCII are written raw.
 #[test]
 fn event_ids_are_escaped_as_the_original_escapes_them() {

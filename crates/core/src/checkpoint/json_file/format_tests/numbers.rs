@@ -3,7 +3,7 @@
 use super::{accepted, one, only, refused};
 use crate::error::ErrorKind;
 
-/// Spec 1.1: each of these is a decode error for the sequence.
+/// Each of these is a decode error for the sequence.
 #[test]
 fn a_sequence_is_an_integer_literal_from_0_to_2_to_the_64_minus_1() {
     let bad = [
@@ -40,14 +40,14 @@ fn a_sequence_is_an_integer_literal_from_0_to_2_to_the_64_minus_1() {
     }
 }
 
-/// Spec 1.1: required.
+/// Required.
 #[test]
 fn a_checkpoint_without_a_sequence_is_refused() {
     assert_eq!(refused(one("")), ErrorKind::Decode);
     assert_eq!(refused(one("\"last_event_id\": \"e\"")), ErrorKind::Decode);
 }
 
-/// Spec 1.1: a string or null.
+/// A string or null.
 #[test]
 fn an_event_id_of_another_type_is_refused() {
     for value in ["7", "true", "[]", "{}", "[\"e\"]"] {
@@ -63,7 +63,7 @@ fn with_versions(version: &str, key_format_version: &str) -> String {
     )
 }
 
-/// Spec 1.1: exact match, older versions too. 2^32 is a decode error in the original, whose
+/// Exact match, older versions too. 2^32 is a decode error in the original, whose
 /// version is a u32; here it is a version like any other.
 #[test]
 fn a_file_of_another_version_is_called_that() {
@@ -83,7 +83,7 @@ fn a_file_with_keys_of_another_version_is_called_that() {
     }
 }
 
-/// Spec 4.2: `version` is looked at before `key_format_version`.
+/// `version` is looked at before `key_format_version`.
 #[test]
 fn the_files_version_is_judged_before_that_of_its_keys() {
     assert_eq!(refused(with_versions("2", "2")), ErrorKind::UnsupportedFileVersion);
@@ -110,7 +110,7 @@ fn a_version_that_is_no_integer_is_a_decode_error() {
     }
 }
 
-/// Spec 7 row 17: the original decodes everything first, so that a later layout is a decode error
+/// The original decodes everything first, so that a later layout is a decode error
 /// there; here the versions are peeked at.
 #[test]
 fn a_file_of_a_later_layout_is_called_that_whatever_its_layout() {
@@ -127,7 +127,7 @@ fn a_file_of_a_later_layout_is_called_that_whatever_its_layout() {
     assert_eq!(refused(text), ErrorKind::UnsupportedKeyFormatVersion, "in any order");
 }
 
-/// Spec 1.1: all three are required.
+/// All three are required.
 #[test]
 fn a_missing_member_is_a_decode_error() {
     for text in [

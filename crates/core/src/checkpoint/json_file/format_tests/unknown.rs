@@ -7,7 +7,7 @@ use crate::checkpoint::{Checkpoint, ResumeKey};
 use crate::error::ErrorKind;
 
 /// JF-5: values byte for byte, in their order, after the known members, on both levels. The
-/// original drops them (spec 1.1).
+/// original drops them.
 #[test]
 fn unknown_members_are_kept_byte_for_byte() {
     let odd =
@@ -54,7 +54,7 @@ fn unknown_members_may_have_any_name() {
     assert!(json.ends_with(expected), "{json}");
 }
 
-/// Spec 1.1: a known member twice is a decode error, also where one of them is written otherwise.
+/// A known member twice is a decode error, also where one of them is written otherwise.
 #[test]
 fn a_known_member_twice_is_refused() {
     for member in ["\"version\": 1", "\"key_format_version\": 1", "\"checkpoints\": {}"] {
@@ -73,7 +73,7 @@ fn a_known_member_twice_is_refused() {
     }
 }
 
-/// The original takes the last of two equal keys, and any of two spellings (spec 1.1, row 18);
+/// The original takes the last of two equal keys, and any of two spellings;
 /// here both are one key, and the larger sequence counts.
 #[test]
 fn two_spellings_of_one_key_are_one_and_the_larger_sequence_counts() {
@@ -90,7 +90,7 @@ fn two_spellings_of_one_key_are_one_and_the_larger_sequence_counts() {
     }
 }
 
-/// Spec 1.1: "serde structs also accept JSON arrays ... we MAY reject it". We do, on each level.
+/// "Serde structs also accept JSON arrays ... we MAY reject it". We do, on each level.
 #[test]
 fn arrays_in_place_of_objects_are_refused() {
     for text in [
@@ -106,7 +106,7 @@ fn arrays_in_place_of_objects_are_refused() {
     }
 }
 
-/// Spec 4.1: not hex, or not 32 bytes. One bad key fails the whole file.
+/// Not hex, or not 32 bytes. One bad key fails the whole file.
 #[test]
 fn a_key_that_is_not_64_hex_digits_is_refused() {
     let good = format!("\"{G1}\": {{\"last_committed_sequence\": 1}}");
@@ -125,7 +125,7 @@ fn a_key_that_is_not_64_hex_digits_is_refused() {
     assert!(error.unwrap_err().message().contains("\"zzz\""), "the message quotes it");
 }
 
-/// Spec 1.1: the reader accepts either case; escapes are understood in keys as well.
+/// The reader accepts either case; escapes are understood in keys as well.
 #[test]
 fn a_key_is_accepted_in_either_case() {
     let mixed: String = G1
