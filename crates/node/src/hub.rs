@@ -13,7 +13,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use napi::bindgen_prelude::{BigUint64Array, Function};
+use napi::bindgen_prelude::{BigUint64Array, Function, retain_current_module_for_unload_safety};
 use napi::{Either, Env, Result};
 use napi_derive::napi;
 use tidemark_core::group_commit::Enqueued;
@@ -246,6 +246,9 @@ impl Hub {
         >,
         results: BigUint64Array,
     ) -> Result<Self> {
+        // Threads, and where there are maps a handler of signals, point into the image from now
+        // on. Where no linker can be told that it stays (build.rs), this holds it.
+        retain_current_module_for_unload_safety();
         let inner = Rc::new(HubInner {
             channel: Arc::default(),
             pending: PendingCount::default(),

@@ -12,6 +12,9 @@ use crate::{FileId, FileSystem, FileSystemClass, Result};
 
 /// Kinds that write a block where it was. APFS may write anywhere.
 const IN_PLACE: &[&str] = &["hfs"];
+/// Kinds behind which another program or machine stands, although a mount may say that it is local:
+/// macFUSE in its versions, and what a virtual machine gets of its host.
+const ELSEWHERE: &[&str] = &["macfuse", "osxfuse", "osxfusefs", "fusefs", "virtiofs"];
 
 /// Describes the file system under `path`.
 pub(super) fn file_system(path: &Path) -> Result<FileSystem> {
@@ -24,7 +27,7 @@ pub(super) fn file_system(path: &Path) -> Result<FileSystem> {
         .collect();
     let name = String::from_utf8_lossy(&name).into_owned();
     let has = |flag: i32| stat.f_flags & flag.unsigned_abs() != 0;
-    let (class, reason) = if has(libc::MNT_LOCAL) {
+    let (class, reason) = if has(libc::MNT_LOCAL) && !ELSEWHERE.contains(&name.as_str()) {
         (FileSystemClass::Unproven, "the promise was never tested on macOS")
     } else {
         (FileSystemClass::Network, "its locks and syncs may not reach the disk")
