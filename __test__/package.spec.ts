@@ -10,7 +10,9 @@ import {
   type Installed,
   type Tarball,
   compileConsumers,
+  TOOLS,
   install,
+  installWatched,
   pack,
   thisPrebuild,
   toolsAt,
@@ -76,9 +78,11 @@ test('installing it runs nothing and compiles nothing', (t) => {
   t.false(existsSync(inPackage('binding.gyp')));
   t.deepEqual(Object.keys(manifest.dependencies), ['node-gyp-build']);
   t.deepEqual(toolsAt(installed), [], 'a tool that would build it is on the PATH');
-  // Also where npm would run what there is: a script would miss the tools that it needs.
-  const asUsersDo = install(tarball, directory, '--no-ignore-scripts');
-  t.true(existsSync(path.join(asUsersDo.folder, 'node_modules/tidemark/package.json')));
+  // Also where npm runs what there is, and would find the tools.
+  const watched = installWatched(tarball, directory);
+  t.deepEqual(toolsAt(watched), TOOLS);
+  t.true(existsSync(path.join(watched.folder, 'node_modules/tidemark/package.json')));
+  t.deepEqual(watched.called, ['gcc'], 'what another package called, which compiles, and no more');
 });
 
 test('every map leads to a source that is published, and every source has its maps', (t) => {

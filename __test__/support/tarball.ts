@@ -118,20 +118,50 @@ export function pack(directory: string): Tarball {
   };
 }
 
-/** Installs a tarball into a new, empty folder, without tools; without scripts unless asked to. */
-export function install(
-  tarball: Tarball,
-  directory: string,
-  scripts = '--ignore-scripts',
-): Installed {
+/** Runs npm in a new, empty folder, with this PATH. */
+function npmInstall(directory: string, PATH: string, args: readonly string[]): Installed {
   const folder = mkdtempSync(path.join(directory, 'app-'));
+  const env = { ...plainEnv(), PATH };
+  const quiet = ['--prefer-offline', '--no-audit', '--no-fund', `--prefix=${folder}`];
+  succeed(process.execPath, [npmScript(), 'install', ...quiet, ...args], folder, env);
+  return { folder, env };
+}
+
+/** Installs a tarball into a new, empty folder, without tools and without scripts. */
+export function install(tarball: Tarball, directory: string): Installed {
   const empty = path.join(directory, 'no-tools');
   mkdirSync(empty, { recursive: true });
-  const env = { ...plainEnv(), PATH: empty };
-  const args = ['install', scripts, '--prefer-offline', '--no-audit', '--no-fund'];
-  const all = [npmScript(), ...args, `--prefix=${folder}`, tarball.file];
-  succeed(process.execPath, all, folder, env);
-  return { folder, env };
+  return npmInstall(directory, empty, ['--ignore-scripts', tarball.file]);
+}
+
+/** What an installation with scripts called of what lay on its PATH. */
+export interface Watched extends Installed {
+  readonly called: readonly string[];
+}
+
+/**
+ * Installs a tarball as users do, with scripts, where each tool is one that only notes its name.
+ * Beside it a package is installed that compiles: it has called `gcc`, or nothing was noted.
+ */
+export function installWatched(tarball: Tarball, directory: string): Watched {
+  const tools = path.join(directory, 'watched-tools');
+  const notes = path.join(tools, 'called');
+  mkdirSync(tools);
+  writeFileSync(notes, '');
+  symlinkSync('/bin/sh', path.join(tools, 'sh'));
+  for (const tool of TOOLS) {
+    const script = `#!/bin/sh\necho ${tool} >> '${notes}'\n`;
+    writeFileSync(path.join(tools, tool), script, { mode: 0o755 });
+  }
+  const compiles = path.join(directory, 'compiles');
+  mkdirSync(compiles);
+  const manifest = { name: 'compiles', version: '1.0.0', scripts: { install: 'gcc compiles.c' } };
+  writeFileSync(path.join(compiles, 'package.json'), JSON.stringify(manifest));
+  succeed(process.execPath, [npmScript(), 'pack', `--pack-destination=${directory}`], compiles);
+  const scripts = ['--no-ignore-scripts', '--dangerously-allow-all-scripts'];
+  const packages = [tarball.file, path.join(directory, 'compiles-1.0.0.tgz')];
+  const installed = npmInstall(directory, tools, [...scripts, ...packages]);
+  return { ...installed, called: readFileSync(notes, 'utf8').split('\n').filter(Boolean) };
 }
 
 /** The tools that a program there could start. */
