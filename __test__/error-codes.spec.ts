@@ -1,7 +1,7 @@
 // docs/errors.md: every code is one that a user can meet. Each is provoked here by what
 // is named there as its cause, and TIDEMARK_INTERNAL, a bug, by a code that the core does not
 // have. A limit is one of the whole process: one test at a time.
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
@@ -17,7 +17,7 @@ import {
 import { errorCodes, toError } from '../src/errors.ts';
 import { ended, start } from './support/child.ts';
 import { compiled, root } from './support/compiled.ts';
-import { limit, smallFileSystem } from './support/limits.ts';
+import { fullDisk, limit, smallFileSystem } from './support/limits.ts';
 import { tempDir } from './support/temp-dir.ts';
 import { rejection } from './support/wait.ts';
 import { SMALL, appendAll, bytes, newLog, openLog, segmentsOf } from './support/wals.ts';
@@ -39,6 +39,17 @@ function opening(content: string): (t: ExecutionContext) => Promise<string> {
     writeFileSync(file, content);
     return code(JsonFileStore.open(file));
   };
+}
+
+/** That of an ordinary user, who mounts nothing: the disk only says that it is full. */
+async function codeOnFullDisk(t: ExecutionContext): Promise<string | undefined> {
+  const library = fullDisk(t);
+  if (library === undefined) return undefined;
+  const full = realpathSync(tempDir(t));
+  const under = ['env', `LD_PRELOAD=${library}`, `FULL_DISK=${full}`] as const;
+  const { stdout } = await ended(start(t, 'full-disk-child.ts', [full], { under }));
+  t.is(stdout.split(' ')[1], '28', stdout);
+  return stdout.split(' ')[0];
 }
 
 /** Provokes a code; undefined where this machine cannot, with the reason in the log. */
@@ -86,7 +97,7 @@ const PROVOCATIONS: Record<ErrorCode, Provocation> = {
   },
   TIDEMARK_NO_SPACE: async (t) => {
     const directory = smallFileSystem(t, 'size=64k');
-    if (directory === undefined) return undefined;
+    if (directory === undefined) return codeOnFullDisk(t);
     return code(writeFileAtomic(path.join(directory, 'file'), 'x'.repeat(128 * 1024)));
   },
   TIDEMARK_IO: (t) => code(JsonFileStore.open(path.join(tempDir(t), 'missing/state.json'))),
@@ -145,7 +156,7 @@ test('every code of the sources is provoked', (t) => {
 for (const [expected, provoke] of Object.entries(PROVOCATIONS)) {
   test.serial(`${expected} is what a user gets`, async (t) => {
     const got = await provoke(t);
-    // Where no file system can be mounted the log says why, and bad-input-disk.spec.ts has more.
+    // Where neither a file system nor a library can be had the log says why.
     if (got === undefined) t.pass();
     else t.is(got, expected);
   });

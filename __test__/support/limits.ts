@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import type { ExecutionContext } from 'ava';
+import { root } from './compiled.ts';
 import { tempDir } from './temp-dir.ts';
 
 /** Resources of prlimit(1), each in its own unit. */
@@ -34,6 +35,23 @@ export function smallFileSystem(t: ExecutionContext, options: string): string | 
     execFileSync('umount', ['--lazy', directory]);
   });
   return directory;
+}
+
+/**
+ * The library that makes a process find the disk of FULL_DISK full, or undefined where nothing
+ * builds it: the reason is in the log then.
+ */
+export function fullDisk(t: ExecutionContext): string | undefined {
+  const library = path.join(tempDir(t), 'full-disk.so');
+  const source = path.join(root, '__test__/support/full-disk.c');
+  const flags = ['-shared', '-fPIC', '-O1', '-Wall', '-Wextra'];
+  try {
+    execFileSync('cc', [...flags, '-o', library, source, '-ldl'], { stdio: 'pipe' });
+  } catch (error) {
+    t.log(`no library can be built here: ${(error as Error).message}`);
+    return undefined;
+  }
+  return library;
 }
 
 /** Mounts it again, to be written to or not. */
