@@ -9,8 +9,9 @@ use tidemark_storage::{File, Open, RealStorage, Site, Storage};
 
 /// Where tests call from.
 pub(crate) const HERE: Site = Site::Test;
-/// What the kernel maps at a time.
-pub(crate) const PAGE: usize = 4096;
+/// What no page of any kernel is larger than (arm64 has them of 4, 16 and 64 KiB), and a multiple
+/// of: what is behind it lies in another page.
+pub(crate) const PAGE: usize = 64 << 10;
 
 /// A directory of a test's own, gone with it.
 pub(crate) struct Scratch(TempDir);
