@@ -12,7 +12,9 @@ use tidemark_storage::{
 };
 
 const HERE: Site = Site::Test;
-const PAGE: usize = 4096;
+/// A multiple of every kernel's pages (4, 16 or 64 KiB), and what none is smaller than.
+const PAGE: usize = 64 << 10;
+const PAGE_MIN: usize = 4096;
 const ENODEV: i32 = 19;
 const EBADF: i32 = 9;
 
@@ -263,9 +265,9 @@ fn a_map_loses_whole_pages_only(place: &Place) {
     let mut bytes = [9; 20];
     map.read(HERE, 0, &mut bytes).unwrap();
     assert_eq!(bytes, [[1; 10], [0; 10]].concat()[..]);
-    assert_eq!(map.load(HERE, PAGE - 8).unwrap(), 0);
+    assert_eq!(map.load(HERE, PAGE_MIN - 8).unwrap(), 0);
     // It goes nowhere, and does no harm.
-    map.store(HERE, PAGE - 8, 5).unwrap();
+    map.store(HERE, PAGE_MIN - 8, 5).unwrap();
     map.write(HERE, 8, &[2; 4]).unwrap();
     assert_eq!(content(file.as_ref()), [1, 1, 1, 1, 1, 1, 1, 1, 2, 2]);
     assert_eq!(errno(map.load(HERE, PAGE)), OsError::EIO);
