@@ -1,6 +1,6 @@
 // .github/workflows: what actionlint says of them, and what it cannot know: that the scripts they
 // call exist, that every action is pinned by the hash of a commit, that no job may do more than it
-// must, and that every target of package.json is built.
+// must, and that what is built, tried and published are the targets of scripts/lib/targets.mjs.
 //
 // actionlint is a program in Go, of no npm package: its module is built once, at this version, and
 // checked by Go's own database of checksums.
@@ -9,6 +9,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { parse } from 'yaml';
 import { SetupError, main, outputOf, readJson, root, run, say } from './lib/project.mjs';
+import { prebuildFaults, releaseFaults, toolFaults } from './lib/workflow-targets.mjs';
 
 const ACTIONLINT = { module: 'github.com/rhysd/actionlint/cmd/actionlint', version: 'v1.7.12' };
 const GO = 'Go 1.25 or newer (https://go.dev)';
@@ -17,16 +18,8 @@ const DIRECTORY = '.github/workflows';
 const NO_SHELLCHECK = ['-shellcheck=', '-pyflakes='];
 
 /**
- * @typedef {{ uses?: string, run?: string, with?: Record<string, unknown> }} Step
- * @typedef {{ target?: string, os?: string, experimental?: boolean }} Row
- * @typedef {object} Job
- * @property {string} [uses]
- * @property {Step[]} [steps]
- * @property {number} [timeout-minutes]
- * @property {Record<string, string>} [permissions]
- * @property {unknown} [continue-on-error]
- * @property {{ matrix: { include?: Row[] } }} [strategy]
- * @typedef {{ name: string, permissions: unknown, jobs: Record<string, Job> }} Workflow
+ * @typedef {import('./lib/workflow-targets.mjs').Job} Job
+ * @typedef {import('./lib/workflow-targets.mjs').Workflow} Workflow
  */
 
 /** @type {string[]} */
@@ -125,25 +118,11 @@ function checkJob(where, job) {
   }
 }
 
-/** @param {Workflow} workflow */
-function checkTargets({ jobs }) {
-  const rows = Object.values(jobs).flatMap((job) => job.strategy?.matrix.include ?? []);
-  const built = rows.map(({ target }) => target ?? '').sort();
-  /** @type {string[]} */
-  const shipped = readJson('package.json').napi.targets;
-  for (const target of shipped.filter((name) => !built.includes(name))) {
-    errors.push(`${DIRECTORY}/prebuild.yml: ${target} of package.json is not built`);
-  }
-  if (new Set(built).size !== built.length) {
-    errors.push(`${DIRECTORY}/prebuild.yml: a target twice`);
-  }
-  // What is shipped must not pass for an experiment: a failure would go unseen.
-  for (const { target = '', experimental } of rows) {
-    if (experimental !== !shipped.includes(target)) {
-      errors.push(`${DIRECTORY}/prebuild.yml: ${target}: experimental is what no release ships`);
-    }
-  }
-}
+/** What a workflow owes the table of targets, by its file. */
+const OWED = {
+  'prebuild.yml': [prebuildFaults, toolFaults],
+  'release.yml': [releaseFaults],
+};
 
 await main(() => {
   const names = readdirSync(path.join(root, DIRECTORY)).filter((name) => /\.ya?ml$/.test(name));
@@ -157,7 +136,8 @@ await main(() => {
       errors.push(`${name}: permissions must be contents: read, and more only in a job`);
     }
     for (const [job, body] of Object.entries(workflow.jobs)) checkJob(`${name}: ${job}`, body);
-    if (file === 'prebuild.yml') checkTargets(workflow);
+    const owed = Object.entries(OWED).flatMap(([of, checks]) => (of === file ? checks : []));
+    errors.push(...owed.flatMap((faults) => faults(workflow)).map((fault) => `${name}: ${fault}`));
   }
   process.stdout.write(errors.map((line) => `${line}\n`).join(''));
   const program = actionlint();

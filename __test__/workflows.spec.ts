@@ -1,0 +1,228 @@
+// BUILD: a release waits for a trial of everything that it ships. scripts/workflows.mjs checks the
+// workflows as they are; here each fault that it is for is planted, and found.
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import test from 'ava';
+import { parse } from 'yaml';
+import { root } from './support/compiled.ts';
+
+interface Row {
+  target: string;
+  os: string;
+  tests: string;
+  experimental: boolean;
+}
+
+interface Job {
+  needs?: string | string[];
+  'runs-on'?: string;
+  steps?: { run?: string }[];
+  strategy?: { matrix: { include?: Row[]; os?: string[] } };
+  'continue-on-error'?: boolean;
+}
+
+interface Workflow {
+  env?: Record<string, string>;
+  jobs: Record<string, Job | undefined>;
+}
+
+type Check = (workflow: Workflow) => string[];
+
+const checks = (await import(path.join(root, 'scripts/lib/workflow-targets.mjs'))) as {
+  prebuildFaults: Check;
+  releaseFaults: Check;
+  toolFaults: Check;
+};
+
+const workflow = (name: string): Workflow =>
+  parse(readFileSync(path.join(root, '.github/workflows', name), 'utf8')) as Workflow;
+
+/** The rows of what is built, which a test may change. */
+function rows({ jobs }: Workflow): Row[] {
+  const include = jobs['build']?.strategy?.matrix.include;
+  if (include === undefined) throw new Error('prebuild.yml has no matrix');
+  return include;
+}
+
+function row(of: Workflow, target: string): Row {
+  const found = rows(of).find((one) => one.target === target);
+  if (found === undefined) throw new Error(`prebuild.yml does not have ${target}`);
+  return found;
+}
+
+/** A job that a test may change. */
+function job({ jobs }: Workflow, name: string): Job {
+  const found = jobs[name];
+  if (found === undefined) throw new Error(`there is no job ${name}`);
+  return found;
+}
+
+/** Does to the scripts of a workflow what somebody might. */
+function rewrite({ jobs }: Workflow, from: RegExp | string, to: string): void {
+  const before = JSON.stringify(jobs);
+  for (const step of Object.values(jobs).flatMap((one) => one?.steps ?? [])) {
+    if (step.run !== undefined) step.run = step.run.replace(from, to);
+  }
+  if (JSON.stringify(jobs) === before) throw new Error(`nothing is ${String(from)}`);
+}
+
+test('what is built, tried and published are the targets that there are', (t) => {
+  t.deepEqual(checks.prebuildFaults(workflow('prebuild.yml')), []);
+  t.deepEqual(checks.releaseFaults(workflow('release.yml')), []);
+});
+
+test('an addon is built with tools of exact versions', (t) => {
+  t.deepEqual(checks.toolFaults(workflow('prebuild.yml')), []);
+});
+
+/** A fault, how it is planted in a workflow that has none, and what is said of it. */
+type Planted = readonly [title: string, plant: (workflow: Workflow) => void, said: RegExp];
+
+const ARM = 'aarch64-unknown-linux-gnu';
+const MUSL = 'x86_64-unknown-linux-musl';
+
+const IN_PREBUILD: readonly Planted[] = [
+  [
+    'a target without a row',
+    (of) => rows(of).splice(rows(of).indexOf(row(of, ARM)), 1),
+    /^aarch64-unknown-linux-gnu is not built$/,
+  ],
+  [
+    'a target with two rows',
+    (of) => rows(of).push({ ...row(of, ARM) }),
+    /^aarch64-unknown-linux-gnu is built 2 times$/,
+  ],
+  [
+    'a row for a target that nobody knows',
+    (of) => rows(of).push({ ...row(of, ARM), target: 'riscv64gc-unknown-linux-gnu' }),
+    /^riscv64gc-unknown-linux-gnu is not a target of /,
+  ],
+  [
+    'a target that is shipped and passes for an experiment',
+    (of) => (row(of, MUSL).experimental = true),
+    /^x86_64-unknown-linux-musl: experimental is what no release ships$/,
+  ],
+  [
+    'a target that is built on another system',
+    (of) => (row(of, 'aarch64-apple-darwin').os = 'ubuntu-24.04'),
+    /^aarch64-apple-darwin is built on ubuntu-24\.04, another system$/,
+  ],
+  [
+    'specs that would run on a machine of another kind',
+    (of) => (row(of, ARM).tests = 'here'),
+    /^aarch64-unknown-linux-gnu cannot be tested on ubuntu-24\.04$/,
+  ],
+  [
+    'specs that would run with another C library',
+    (of) => (row(of, MUSL).tests = 'here'),
+    /^x86_64-unknown-linux-musl cannot be tested on ubuntu-24\.04$/,
+  ],
+  [
+    'a target that is tested nowhere',
+    (of) => (row(of, ARM).tests = ''),
+    /^aarch64-unknown-linux-gnu: tests where\?$/,
+  ],
+];
+
+const IN_RELEASE: readonly Planted[] = [
+  [
+    'a machine that the tarball is not tried on',
+    (of) => job(of, 'test').strategy?.matrix.os?.splice(1, 1),
+    /^the tarball is not tried on linux-arm64 glibc \(aarch64-unknown-linux-gnu\)$/,
+  ],
+  [
+    'a trial with glibc where it should be musl',
+    (of) => {
+      rewrite(of, '-alpine"', '-bookworm"');
+    },
+    /^the tarball is not tried on linux-x64 musl \(x86_64-unknown-linux-musl\)$/,
+  ],
+  [
+    'a job that tries nothing',
+    (of) => {
+      rewrite(of, /node scripts\/try-tarball\.mjs \S+/, 'true');
+    },
+    /^the tarball is not tried on linux-x64 glibc /,
+  ],
+  [
+    'a trial that nobody waits for',
+    (of) => (job(of, 'publish').needs = 'test'),
+    /^what is published does not wait for alpine$/,
+  ],
+  [
+    'a trial that may fail unseen',
+    (of) => (job(of, 'alpine')['continue-on-error'] = true),
+    /^alpine may fail unseen$/,
+  ],
+  [
+    'a trial of another tarball',
+    (of) => delete job(of, 'alpine').needs,
+    /^alpine does not wait for the tarball$/,
+  ],
+  ['prebuilds of another run', (of) => delete job(of, 'pack').needs, /^nobody waits for prebuild/],
+  [
+    'prebuilds of which one may be missing',
+    (of) => {
+      rewrite(of, /verify-prebuilds\.mjs/, `verify-prebuilds.mjs --target ${ARM}`);
+    },
+    /^nobody verifies that all prebuilds are there$/,
+  ],
+  [
+    'a machine that nobody knows',
+    (of) => job(of, 'test').strategy?.matrix.os?.push('ubuntu-latest'),
+    /^test: unknown runner ubuntu-latest$/,
+  ],
+  ['nobody who publishes', (of) => (of.jobs['publish'] = { steps: [] }), /^0 jobs publish, and/],
+];
+
+const IN_TOOLS: readonly Planted[] = [
+  [
+    'a compiler of whatever version',
+    (of) => (of.env = { ...of.env, RUSTUP_TOOLCHAIN: 'stable' }),
+    /^RUSTUP_TOOLCHAIN is no version: stable$/,
+  ],
+  [
+    'a compiler other than the one that is used',
+    (of) => {
+      rewrite(of, 'install "$RUSTUP_TOOLCHAIN"', 'install stable');
+    },
+    /^Rust stable is not \$RUSTUP_TOOLCHAIN$/,
+  ],
+  [
+    'zig of whatever version',
+    (of) => {
+      rewrite(of, /ziglang==\S+/, 'ziglang');
+    },
+    /^ziglang is of no exact version$/,
+  ],
+  [
+    'zig of no older version',
+    (of) => {
+      rewrite(of, /ziglang==/, 'ziglang>=');
+    },
+    /^ziglang>=[\d.]+ is of no exact version$/,
+  ],
+  [
+    'a tool that cargo installs as it finds it',
+    (of) => job(of, 'build').steps?.push({ run: 'cargo install cargo-xwin --locked' }),
+    /^cargo-xwin is of no exact version$/,
+  ],
+];
+
+for (const [name, check, planted] of [
+  ['prebuild.yml', checks.prebuildFaults, IN_PREBUILD],
+  ['release.yml', checks.releaseFaults, IN_RELEASE],
+  ['prebuild.yml', checks.toolFaults, IN_TOOLS],
+] as const) {
+  for (const [title, plant, said] of planted) {
+    test(`in ${name} ${title} is found`, (t) => {
+      const changed = workflow(name);
+      plant(changed);
+      const faults = check(changed);
+      t.true(
+        faults.some((fault) => said.test(fault)),
+        faults.join('\n'),
+      );
+    });
+  }
+}
