@@ -98,7 +98,7 @@ const told = (property: string, value: string): string =>
 
 test('without an addon the error names the platform, what is shipped, how to build', async (t) => {
   for (const [platform, libc] of [
-    ['linux', ' (glibc)'],
+    ['linux', ` (${here.libc ?? 'musl'})`],
     ['darwin', ''],
     ['win32', ''],
     ['sunos', ''],
@@ -133,7 +133,7 @@ test('an addon that the system refuses is named, with the reason of the system',
   t.is(found.cause, 'ERR_DLOPEN_FAILED');
 });
 
-const linux = process.platform === 'linux' ? test : test.skip; // only there are two C libraries
+const glibc = here.libc === 'glibc' ? test : test.skip; // a process of glibc passes for one of musl
 
 /** As musl reports itself: without a version of glibc. */
 const MUSL = `
@@ -144,12 +144,12 @@ const MUSL = `
   };
 `;
 
-linux('under musl that is not of Alpine the addon for glibc is not loaded', async (t) => {
+glibc('under musl that is not of Alpine the addon for glibc is not loaded', async (t) => {
   const found = await load(copyOfPackage(t), { before: MUSL });
   clearError(t, found, `${here.platform}-${here.arch} (musl)`);
 });
 
-linux('under musl the addon for musl is loaded, with the one for glibc beside it', async (t) => {
+glibc('under musl the addon for musl is loaded, with the one for glibc beside it', async (t) => {
   const directory = copyOfPackage(t);
   const musl = prebuild.replace('glibc', 'musl');
   linkOrCopy(path.join(directory, prebuild), path.join(directory, musl));
@@ -187,4 +187,15 @@ test('TIDEMARK_PREBUILD names another directory with prebuilds', async (t) => {
   const found = await load(directory, { env: { TIDEMARK_PREBUILD: moved } });
   t.is(found.code, 'loaded', found.message);
   t.deepEqual(found.addons, [path.relative(directory, path.join(moved, prebuild))]);
+});
+
+// It would look for the one for glibc, because no file says that this is Alpine.
+glibc('TIDEMARK_PREBUILD counts under musl that is not of Alpine', async (t) => {
+  const [moved, directory] = [tempDir(t), copyOfPackage(t)];
+  const musl = prebuild.replace('glibc', 'musl');
+  mkdirSync(path.join(moved, path.dirname(musl)), { recursive: true });
+  cpSync(path.join(directory, prebuild), path.join(moved, musl));
+  const found = await load(directory, { before: MUSL, env: { TIDEMARK_PREBUILD: moved } });
+  t.is(found.code, 'loaded', found.message);
+  t.deepEqual(found.addons, [path.relative(directory, path.join(moved, musl))]);
 });

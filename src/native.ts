@@ -1,6 +1,7 @@
 // The only file that touches the native addon: finds it, loads it, and says what is missing.
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import process from 'node:process';
 import type * as Binding from '#binding';
 import nodeGypBuild from 'node-gyp-build';
 import { TidemarkError } from './errors.ts';
@@ -21,13 +22,14 @@ function addonFile({ platform, arch, libc }: Platform): string {
   const directory = packageDirectory();
   const name = ['node.napi', libc, 'node'].filter(Boolean).join('.');
   const prebuild = path.join('prebuilds', `${platform}-${arch}`, name);
+  const told = process.env['TIDEMARK_PREBUILD'];
   try {
     const found = nodeGypBuild.resolve(directory);
     if (found.endsWith(path.sep + prebuild)) return found;
   } catch {
     // It found nothing; requiring our own says so once more, as a cause that names the file.
   }
-  return path.join(directory, prebuild);
+  return path.join(told === undefined || told === '' ? directory : told, prebuild);
 }
 
 const HOW_TO_BUILD =
