@@ -21,6 +21,9 @@ const { values } = parseArgs({
   },
 });
 
+// The tools are those that the caller would get.
+process.env['PATH'] = process.env['TIDEMARK_BUILD_PATH'] ?? process.env['PATH'];
+
 const { task } = await new NapiCli().build({
   cwd: root,
   manifestPath: 'crates/node/Cargo.toml',

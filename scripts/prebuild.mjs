@@ -34,6 +34,8 @@ export async function build({ profile, triple, cross }) {
     ...(triple === undefined ? [] : [`--triple=${triple}`]),
     ...(cross === undefined ? [] : [`--cross=${cross}`]),
   ];
+  // prebuildify puts Node's own directory in front, and with it another compiler or Python.
+  process.env['TIDEMARK_BUILD_PATH'] = process.env['PATH'];
   // Only now: what prebuildify is may have been installed a moment ago.
   const { default: prebuildify } = await import('prebuildify');
   // Taken before: what is edited while the compiler runs may not be in what it builds.
