@@ -1,14 +1,13 @@
 // scripts/verify-prebuilds.mjs judges what a release ships, by the files alone: each fault that it
 // is for, planted in a copy of the addon that the tests load, is found.
-import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import process from 'node:process';
 import test, { type ExecutionContext } from 'ava';
 import { thisPlatform } from '../src/targets.ts';
 import { root } from './support/compiled.ts';
 import { tempDir } from './support/temp-dir.ts';
+import { type Where, verdict as judge, verify } from './support/verdict.ts';
 
 const X64 = 'x86_64-unknown-linux-gnu';
 const { platform, arch, libc } = thisPlatform();
@@ -32,22 +31,10 @@ const STRINGS = 3;
 const addon = (): Buffer =>
   readFileSync(path.join(root, 'prebuilds/linux-x64/node.napi.glibc.node'));
 
-/** What is said of a file that is put where the prebuild of a target belongs. */
-function verdict(
-  t: ExecutionContext,
-  content: Buffer,
-  { target = X64, file = 'linux-x64/node.napi.glibc.node' } = {},
-): string {
-  const directory = tempDir(t);
-  mkdirSync(path.join(directory, path.dirname(file)), { recursive: true });
-  writeFileSync(path.join(directory, file), content);
-  return run(['--directory', directory, '--target', target]).stdout;
-}
+const HERE: Where = { target: X64, file: 'linux-x64/node.napi.glibc.node' };
 
-function run(args: readonly string[]): { status: number | null; stdout: string } {
-  const script = path.join(root, 'scripts/verify-prebuilds.mjs');
-  return spawnSync(process.execPath, [script, ...args], { encoding: 'utf8' });
-}
+const verdict = (t: ExecutionContext, content: Buffer, where = HERE): string =>
+  judge(t, content, where);
 
 linux('the addon itself has none of these faults, and is named with its SHA-256', (t) => {
   const content = addon();
@@ -101,6 +88,56 @@ linux('an addon that Node could unload is found', (t) => {
   t.regex(verdict(t, content), /: it is not linked with -z nodelete\n/);
 });
 
+/** Where a segment of a type is described. */
+function segment(elf: Buffer, type: number): number {
+  const headers = Number(elf.readBigUInt64LE(32));
+  for (let index = 0; index < elf.readUInt16LE(56); index += 1) {
+    const at = headers + index * elf.readUInt16LE(54);
+    if (elf.readUInt32LE(at) === type) return at;
+  }
+  throw new Error(`no segment of type ${type}`);
+}
+
+/** Puts another entry in the place of one of the dynamic section. */
+function redirect(elf: Buffer, from: bigint, to: bigint, value?: bigint): void {
+  const { offset, size } = section(elf, DYNAMIC);
+  for (let at = offset; at < offset + size; at += 16) {
+    if (elf.readBigUInt64LE(at) !== from) continue;
+    elf.writeBigUInt64LE(to, at);
+    if (value !== undefined) elf.writeBigUInt64LE(value, at + 8);
+    return;
+  }
+  throw new Error(`no entry ${from}`);
+}
+
+linux('an addon that searches for libraries where it was built is found', (t) => {
+  const content = addon();
+  const strings = section(content, STRINGS);
+  const at = content.indexOf('libgcc_s.so.1\0', strings.offset) - strings.offset;
+  redirect(content, 1n, 29n, BigInt(at));
+  t.regex(verdict(t, content), /: it searches for libraries in libgcc_s\.so\.1\n/);
+});
+
+linux('an addon that can be loaded at the start of a process only is found', (t) => {
+  const content = addon();
+  redirect(content, 30n, 30n, 0x18n);
+  t.regex(verdict(t, content), /: its TLS is only for the program itself\n/);
+});
+
+linux('an addon that makes every stack executable is found', (t) => {
+  const content = addon();
+  content.writeUInt32LE(7, segment(content, 0x6474e551) + 4);
+  t.regex(verdict(t, content), /: it wants a stack that can be executed\n/);
+});
+
+linux('an addon for arm64 that fits 4 KiB pages only is found', (t) => {
+  const content = addon();
+  content.writeUInt16LE(0xb7, 18);
+  const where = { target: 'aarch64-unknown-linux-gnu', file: 'linux-arm64/node.napi.glibc.node' };
+  t.is(Number(content.readBigUInt64LE(segment(content, 1) + 48)), 4096);
+  t.regex(verdict(t, content, where), /: it cannot be mapped with pages of 65536 bytes\n/);
+});
+
 linux('an addon that is not one of Node is found', (t) => {
   const content = addon();
   content.write('X', content.indexOf('napi_register_module_v1\0'));
@@ -122,6 +159,10 @@ linux('an addon of another system is found', (t) => {
 });
 
 linux('an addon that is cut off is found', (t) => {
+  for (const size of [0, 3]) {
+    t.regex(verdict(t, addon().subarray(0, size)), /: it is not a library of linux\n/);
+  }
+  t.regex(verdict(t, addon().subarray(0, 60)), /: it cannot be read: /);
   t.regex(verdict(t, addon().subarray(0, 100_000)), /: it cannot be read: /);
 });
 
@@ -134,7 +175,7 @@ test('without a target each of them must be there, and nothing else', (t) => {
   const directory = tempDir(t);
   mkdirSync(path.join(directory, 'linux-x64'));
   writeFileSync(path.join(directory, 'linux-x64/other.node'), '');
-  const { status, stdout } = run(['--directory', directory]);
+  const { status, stdout } = verify(['--directory', directory]);
   t.is(status, 1);
   t.is(stdout.match(/ is not there$/gm)?.length, 6);
   t.regex(stdout, /^linux-x64\/other\.node: nobody expects it$/m);

@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { isElf, readElf } from './lib/elf.mjs';
 import { isMachO, readMachO } from './lib/mach-o.mjs';
 import { isPe, readPe } from './lib/pe.mjs';
-import { SetupError, main, prebuild, root } from './lib/project.mjs';
+import { SetupError, isMain, main, prebuild, root } from './lib/project.mjs';
 import { GLIBC_FLOOR, MACOS_FLOOR, PREBUILD_BYTES_MAX, SHIPPED, TARGETS } from './lib/targets.mjs';
 
 /** @typedef {import('./lib/targets.mjs').Target} Target */
@@ -30,6 +30,9 @@ const LIBRARIES = {
 const NODE_API = /^(?:napi|node_api)_/;
 const ENTRY = 'napi_register_module_v1';
 const DF_1_NODELETE = 0x8n;
+const DF_STATIC_TLS = 0x10n;
+/** The largest pages that a Linux kernel may have. */
+const PAGE_BYTES_MAX = { x64: 4 << 10, arm64: 64 << 10 };
 
 /**
  * Whether a release, as in 2.17, is newer than another.
@@ -51,6 +54,15 @@ function checkLibraries(needed, allowed, { complain }) {
 }
 
 /**
+ * Libraries are those of the system: nothing is searched for where it was built.
+ * @param {string[]} searched
+ * @param {Judge} judge
+ */
+function checkPaths(searched, { complain }) {
+  for (const directory of searched) complain(`it searches for libraries in ${directory}`);
+}
+
+/**
  * @param {{ name: string }[]} symbols
  * @param {Judge} judge
  */
@@ -66,9 +78,10 @@ function complainOfSymbols(symbols, { complain }) {
  * @param {Target} target
  * @param {Judge} judge
  */
-function judgeElf(file, { libc }, judge) {
+function judgeElf(file, { arch, libc }, judge) {
   const elf = readElf(file);
   checkLibraries(elf.needed, LIBRARIES[libc ?? 'glibc'], judge);
+  checkPaths(elf.searched, judge);
   const known = (/** @type {import('./lib/elf.mjs').Imported} */ { name, weak, version }) => {
     if (weak || NODE_API.test(name)) return true;
     // musl has no versions: what is not its own would be of C++ or of Node.
@@ -87,27 +100,36 @@ function judgeElf(file, { libc }, judge) {
     judge.complain(`it needs glibc ${highest}, newer than ${GLIBC_FLOOR}: ${how}`);
   }
   if ((elf.flags1 & DF_1_NODELETE) === 0n) judge.complain('it is not linked with -z nodelete');
+  if ((elf.flags & DF_STATIC_TLS) !== 0n) judge.complain('its TLS is only for the program itself');
+  if (elf.hasExecutableStack) judge.complain('it wants a stack that can be executed');
+  const pages = PAGE_BYTES_MAX[arch === 'arm64' ? 'arm64' : 'x64'];
+  if (elf.pageBytesMax < pages) judge.complain(`it cannot be mapped with pages of ${pages} bytes`);
   if (libc === 'glibc') judge.remark(`glibc ${highest}`);
   return elf;
 }
 
 /**
  * @param {Buffer} file
- * @param {Target} _target
+ * @param {Target} target
  * @param {Judge} judge
  */
-function judgeMachO(file, _target, judge) {
+function judgeMachO(file, { arch }, judge) {
   const library = readMachO(file);
   checkLibraries(library.needed, LIBRARIES.darwin, judge);
+  checkPaths(library.searched, judge);
   const others = library.fromProcess.filter((name) => !NODE_API.test(name));
   complainOfSymbols(
     others.map((name) => ({ name })),
     judge,
   );
-  if (newer(library.system, MACOS_FLOOR)) {
-    judge.complain(`it needs macOS ${library.system}, newer than ${MACOS_FLOOR}`);
+  const { system, signed } = library;
+  if (system === undefined) judge.complain('it is not for macOS');
+  else if (newer(system, MACOS_FLOOR)) {
+    judge.complain(`it needs macOS ${system}, newer than ${MACOS_FLOOR}`);
   }
-  judge.remark(`macOS ${library.system}`);
+  if (signed === false) judge.complain('it was changed after it was signed');
+  if (signed === undefined && arch === 'arm64') judge.complain('it is not signed');
+  judge.remark(`macOS ${system ?? 'none'}`);
   return library;
 }
 
@@ -132,11 +154,12 @@ const FORMATS = {
 };
 
 /**
+ * What is wrong with a prebuild, and what is worth telling of it.
  * @param {Buffer} file
  * @param {Target} target
  * @returns {{ complaints: string[], remarks: string[] }}
  */
-function judge(file, target) {
+export function judge(file, target) {
   /** @type {string[]} */
   const complaints = [];
   const remarks = [`${file.length.toLocaleString('en')} bytes`];
@@ -172,7 +195,7 @@ function strays(directory, expected) {
   return names.filter((name) => name.endsWith('.node') && !expected.includes(name));
 }
 
-await main(() => {
+function verify() {
   const { values } = parseArgs({
     options: {
       target: { type: 'string', multiple: true },
@@ -206,4 +229,6 @@ await main(() => {
     for (const name of strays(values.directory, expected)) fail(`${name}: nobody expects it`);
   }
   if (failed > 0) throw new SetupError(`${failed} faults in the prebuilds, see above`);
-});
+}
+
+if (isMain(import.meta.url)) await main(verify);

@@ -1,4 +1,5 @@
 // What an ELF file for 64-bit little-endian machines says about itself: enough to judge a prebuild.
+import { text } from './bytes.mjs';
 
 const MACHINES = new Map([
   [0x3e, 'x64'],
@@ -6,7 +7,9 @@ const MACHINES = new Map([
 ]);
 const ET_DYN = 3;
 const SHT = { dynamic: 6, dynsym: 11, versionNeeds: 0x6ffffffe, versions: 0x6fffffff };
-const DT = { null: 0n, needed: 1n, flags1: 0x6ffffffbn };
+const DT = { null: 0n, needed: 1n, path: 15n, runPath: 29n, flags: 30n, flags1: 0x6ffffffbn };
+const PT = { load: 1, stack: 0x6474e551 };
+const PF_EXECUTE = 1;
 const SYMBOL_BYTES = 24;
 const STB_WEAK = 2;
 /** Of an entry in the table of versions: that it is hidden. */
@@ -16,15 +19,7 @@ const VERSION_MASK = 0x7fff;
 /** @typedef {{ name: string, weak: boolean, version: string | undefined }} Imported */
 
 /** @param {Buffer} file */
-export const isElf = (file) => file.readUInt32BE(0) === 0x7f454c46;
-
-/**
- * @param {Buffer} file
- * @param {number} at
- */
-function text(file, at) {
-  return file.toString('latin1', at, file.indexOf(0, at));
-}
+export const isElf = (file) => file.toString('latin1', 0, 4) === '\x7fELF';
 
 /**
  * @param {Buffer} file
@@ -42,6 +37,27 @@ function sections(file) {
       link: file.readUInt32LE(at + 40),
     };
   });
+}
+
+/**
+ * How the parts of the file are to lie in memory.
+ * @param {Buffer} file
+ */
+function segments(file) {
+  const start = Number(file.readBigUInt64LE(32));
+  const [size, count] = [file.readUInt16LE(54), file.readUInt16LE(56)];
+  const all = Array.from({ length: count }, (_, index) => {
+    const at = start + index * size;
+    const [type, flags] = [file.readUInt32LE(at), file.readUInt32LE(at + 4)];
+    return { type, flags, alignment: Number(file.readBigUInt64LE(at + 48)) };
+  });
+  const stack = all.find(({ type }) => type === PT.stack);
+  return {
+    /** The largest pages that every part can be mapped with. */
+    pageBytesMax: Math.min(...all.map((one) => (one.type === PT.load ? one.alignment : Infinity))),
+    // Who says nothing about the stack gets one that can be executed.
+    hasExecutableStack: stack === undefined || (stack.flags & PF_EXECUTE) !== 0,
+  };
 }
 
 /**
@@ -79,14 +95,18 @@ function dynamicEntries(file, all) {
   const strings = all[dynamic.link]?.offset ?? 0;
   /** @type {string[]} */
   const needed = [];
-  let flags1 = 0n;
+  /** @type {string[]} */
+  const searched = [];
+  let [flags, flags1] = [0n, 0n];
   for (let at = dynamic.offset; at < dynamic.offset + dynamic.size; at += 16) {
     const [tag, value] = [file.readBigUInt64LE(at), file.readBigUInt64LE(at + 8)];
     if (tag === DT.null) break;
     if (tag === DT.needed) needed.push(text(file, strings + Number(value)));
+    if (tag === DT.path || tag === DT.runPath) searched.push(text(file, strings + Number(value)));
+    if (tag === DT.flags) flags = value;
     if (tag === DT.flags1) flags1 = value;
   }
-  return { needed, flags1 };
+  return { needed, searched, flags, flags1 };
 }
 
 /** @param {Buffer} file */
@@ -119,6 +139,7 @@ export function readElf(file) {
     arch: MACHINES.get(file.readUInt16LE(18)),
     imported,
     exported,
+    ...segments(file),
     ...dynamicEntries(file, all),
   };
 }

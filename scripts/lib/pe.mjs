@@ -1,4 +1,5 @@
 // What a Windows DLL for a 64-bit machine says about itself: enough to judge a prebuild.
+import { text } from './bytes.mjs';
 
 const MACHINES = new Map([
   [0x8664, 'x64'],
@@ -16,12 +17,6 @@ const IMPORT_NAME = { 1: 12, 13: 4 };
 
 /** @param {Buffer} file */
 export const isPe = (file) => file.toString('latin1', 0, 2) === 'MZ';
-
-/**
- * @param {Buffer} file
- * @param {number} at
- */
-const text = (file, at) => file.toString('latin1', at, file.indexOf(0, at));
 
 /** @param {Buffer} file */
 export function readPe(file) {
@@ -44,7 +39,8 @@ export function readPe(file) {
     return address - section.address + section.offset;
   };
   const directory = (/** @type {number} */ index) => {
-    const address = file.readUInt32LE(optional + DIRECTORIES + 8 * index);
+    const isThere = index < file.readUInt32LE(optional + DIRECTORIES - 4);
+    const address = isThere ? file.readUInt32LE(optional + DIRECTORIES + 8 * index) : 0;
     return address === 0 ? undefined : inFile(address);
   };
   const libraries = (/** @type {1 | 13} */ index) => {
