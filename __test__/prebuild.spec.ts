@@ -7,16 +7,13 @@ import test from 'ava';
 import { root } from './support/compiled.ts';
 import { tempDir } from './support/temp-dir.ts';
 
-const posix = process.platform === 'win32' ? test.skip : test; // the compiler's stand-in is a script
+const posix = process.platform === 'win32' ? test.skip : test; // what stands in is a script
 
 // prebuildify puts the directory of Node in front: /usr/bin, often, with an older cargo in it than
 // rustup's, and with a Python that has no zig.
 posix('a prebuild is built by the cargo that comes first on the PATH', (t) => {
   const directory = tempDir(t);
-  const [cargo, seen] = ['cargo', 'seen'].map((name) => path.join(directory, name)) as [
-    string,
-    string,
-  ];
+  const [cargo, seen] = [path.join(directory, 'cargo'), path.join(directory, 'seen')];
   writeFileSync(cargo, '#!/bin/sh\nprintf %s "$PATH" > "$SEEN"\nexit 101\n');
   chmodSync(cargo, 0o755);
   const PATH = [directory, process.env['PATH']].join(path.delimiter);

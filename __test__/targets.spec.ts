@@ -17,6 +17,8 @@ const read = (name: string): string => readFileSync(path.join(root, name), 'utf8
 const table = (await import(path.join(root, 'scripts/lib/targets.mjs'))) as {
   TARGETS: Record<string, Target>;
   SHIPPED: string[];
+  GLIBC_FLOOR: string;
+  MACOS_FLOOR: string;
   describe: (target: Target) => string;
 };
 const triples = Object.keys(table.TARGETS).sort();
@@ -55,4 +57,53 @@ test('the C library is that of the process, whatever files lie about', (t) => {
   const { platform, arch, libc } = thisPlatform();
   t.deepEqual([platform, arch], [process.platform, process.arch]);
   t.is(libc !== undefined, process.platform === 'linux');
+});
+
+const SYSTEMS: Record<string, string> = { Linux: 'linux', macOS: 'darwin', Windows: 'win32' };
+
+interface Support {
+  readonly system: string;
+  readonly binary: string;
+  readonly triples: readonly string[];
+}
+
+/** The rows of a document's table of systems, each with the targets that it speaks of. */
+function supported(document: string): Support[] {
+  const [, section = ''] = document.split(/^## Support$/m);
+  const rows = [...section.matchAll(/^\| (\w+ [^|]*) \| ([^|]+) \| [^|]+ \|$/gm)];
+  return rows.flatMap(([, system = '', binary = '']) => {
+    const platform = SYSTEMS[/^\w+/.exec(system)?.[0] ?? ''];
+    if (platform === undefined) return [];
+    const names = (word: string): boolean => new RegExp(`\\b${word}\\b`).test(system);
+    const triples = Object.entries(table.TARGETS).flatMap(([triple, { arch, libc, ...target }]) => {
+      const isMeant = target.platform === platform && names(arch);
+      return isMeant && (libc === undefined || names(libc)) ? [triple] : [];
+    });
+    return [{ system, binary, triples }];
+  });
+}
+
+test('the README names each target in one row, and says of each whether it is shipped', (t) => {
+  const rows = supported(read('README.md'));
+  t.deepEqual(rows.flatMap((row) => row.triples).sort(), triples);
+  for (const { system, binary, triples } of rows) {
+    t.not(triples.length, 0, `nobody can tell which targets ${system} are`);
+    for (const triple of triples) {
+      const isShipped = table.SHIPPED.includes(triple);
+      t.regex(
+        binary,
+        isShipped ? /^(?:yes|by the release workflow)$/ : /^no$/,
+        `${triple}: ${system}`,
+      );
+    }
+  }
+});
+
+test('the README says which systems are too old', (t) => {
+  for (const { system, triples } of supported(read('README.md'))) {
+    const [triple = ''] = triples;
+    if (triple.endsWith('-gnu')) t.true(system.includes(`glibc ${table.GLIBC_FLOOR} or newer`));
+    const macOS = table.MACOS_FLOOR.replace(/\.0$/, '');
+    if (triple.endsWith('-darwin')) t.true(system.includes(`macOS ${macOS} or newer`), system);
+  }
 });
