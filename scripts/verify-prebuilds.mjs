@@ -23,7 +23,8 @@ import { GLIBC_FLOOR, MACOS_FLOOR, PREBUILD_BYTES_MAX, SHIPPED, TARGETS } from '
 const LIBRARIES = {
   glibc: /^(?:lib(?:c|m)\.so\.6|lib(?:dl|gcc_s|pthread|rt)\.so\.\d|ld-linux-[\w-]+\.so\.\d)$/,
   musl: /^lib(?:c|c\.musl-\w+|gcc_s)\.so(?:\.1)?$/,
-  darwin: /^\/usr\/lib\/lib(?:System\.B|iconv\.2|objc\.A)\.dylib$/,
+  // Every macOS has these; zig links the second beside the third.
+  darwin: /^\/usr\/lib\/lib(?:System\.B|charset\.1|iconv\.2|objc\.A)\.dylib$/,
   // Not vcruntime140.dll, which a machine with Node may lack: it is linked in (crt-static).
   win32: /^(?:(?:advapi32|bcrypt(?:primitives)?|kernel32|ntdll|userenv|ws2_32)\.dll|api-ms-.*)$/,
 };
