@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::real::errno;
+
 /// A system call that failed: its number and its name, nothing interpreted.
 ///
 /// The caller adds the path and decides what the failure means for its promise.
@@ -18,39 +20,39 @@ pub type Result<T> = std::result::Result<T, OsError>;
 
 impl OsError {
     /// `ENOENT`: nothing is there.
-    pub const ENOENT: i32 = rustix::io::Errno::NOENT.raw_os_error();
+    pub const ENOENT: i32 = errno::ENOENT;
     /// `EEXIST`: something is there already.
-    pub const EEXIST: i32 = rustix::io::Errno::EXIST.raw_os_error();
+    pub const EEXIST: i32 = errno::EEXIST;
     /// `EIO`: the device failed.
-    pub const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
+    pub const EIO: i32 = errno::EIO;
     /// `ENOSPC`: the file system is full.
-    pub const ENOSPC: i32 = rustix::io::Errno::NOSPC.raw_os_error();
+    pub const ENOSPC: i32 = errno::ENOSPC;
     /// `EDQUOT`: the user's quota is used up.
-    pub const EDQUOT: i32 = rustix::io::Errno::DQUOT.raw_os_error();
+    pub const EDQUOT: i32 = errno::EDQUOT;
     /// `EFBIG`: the file would pass the process's or the file system's size limit.
-    pub const EFBIG: i32 = rustix::io::Errno::FBIG.raw_os_error();
+    pub const EFBIG: i32 = errno::EFBIG;
     /// `ENOTDIR`: a component of the path is not a directory.
-    pub const ENOTDIR: i32 = rustix::io::Errno::NOTDIR.raw_os_error();
+    pub const ENOTDIR: i32 = errno::ENOTDIR;
     /// `EISDIR`: the path is a directory.
-    pub const EISDIR: i32 = rustix::io::Errno::ISDIR.raw_os_error();
+    pub const EISDIR: i32 = errno::EISDIR;
     /// `ELOOP`: a symbolic link where none may be, or a cycle of them.
-    pub const ELOOP: i32 = rustix::io::Errno::LOOP.raw_os_error();
+    pub const ELOOP: i32 = errno::ELOOP;
     /// `ENOMEM`: the process may have no more memory.
-    pub const ENOMEM: i32 = rustix::io::Errno::NOMEM.raw_os_error();
+    pub const ENOMEM: i32 = errno::ENOMEM;
     /// `EACCES`: the mode of the file or of a directory forbids it.
-    pub const EACCES: i32 = rustix::io::Errno::ACCESS.raw_os_error();
+    pub const EACCES: i32 = errno::EACCES;
     /// `EPERM`: only a more privileged user may do this.
-    pub const EPERM: i32 = rustix::io::Errno::PERM.raw_os_error();
+    pub const EPERM: i32 = errno::EPERM;
     /// `ENOTEMPTY`: the directory still holds something.
-    pub const ENOTEMPTY: i32 = rustix::io::Errno::NOTEMPTY.raw_os_error();
+    pub const ENOTEMPTY: i32 = errno::ENOTEMPTY;
     /// `ENXIO`: a FIFO without a reader, or a device without a driver.
-    pub const ENXIO: i32 = rustix::io::Errno::NXIO.raw_os_error();
+    pub const ENXIO: i32 = errno::ENXIO;
     /// `EINVAL`: the call makes no sense for this file.
-    pub const EINVAL: i32 = rustix::io::Errno::INVAL.raw_os_error();
+    pub const EINVAL: i32 = errno::EINVAL;
     /// `EROFS`: the file system is mounted read-only.
-    pub const EROFS: i32 = rustix::io::Errno::ROFS.raw_os_error();
+    pub const EROFS: i32 = errno::EROFS;
     /// `ENOSYS`: not implemented here.
-    pub const ENOSYS: i32 = rustix::io::Errno::NOSYS.raw_os_error();
+    pub const ENOSYS: i32 = errno::ENOSYS;
 
     /// Names the call that failed.
     #[must_use]
