@@ -4,10 +4,11 @@
 //! the real file, so that every path to it leads to the same lock.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
-use tidemark_storage::{File, FileKind, FileSystem, FileSystemClass, OsError, Site, Storage};
+use tidemark_storage::{
+    File, FileKind, FileSystem, FileSystemClass, OsError, Site, Storage, is_plain,
+};
 
 use crate::checkpoint::Durability;
 use crate::error::{Error, ErrorKind, Result};
@@ -145,7 +146,7 @@ impl RealDirectory {
 
 /// Refuses what no path can be.
 fn check_bytes(path: &Path, what: &str) -> Result<()> {
-    let bytes = path.as_os_str().as_bytes();
+    let bytes = path.as_os_str().as_encoded_bytes();
     if bytes.is_empty() {
         return Err(Error::invalid_argument(format!("the path is empty; name {what}")));
     }
@@ -158,18 +159,25 @@ fn check_bytes(path: &Path, what: &str) -> Result<()> {
 /// Refuses what can never be a file's path.
 fn check(path: &Path) -> Result<()> {
     check_bytes(path, "a file")?;
-    let bytes = path.as_os_str().as_bytes();
+    let bytes = path.as_os_str().as_encoded_bytes();
     // The path type forgets a last dot, with which the system follows a directory only.
-    if bytes.ends_with(b"/") || bytes.ends_with(b"/.") || path.file_name().is_none() {
+    let place = bytes.strip_suffix(b".").unwrap_or(bytes);
+    let is_in = |byte: &u8| path::is_separator(char::from(*byte));
+    if place.last().is_some_and(is_in) || path.file_name().is_none() {
         return Err(not_a_file(path));
     }
     Ok(())
 }
 
-/// Refuses the names of temporaries: the next write in the directory would sweep the file.
+/// Refuses the names of temporaries, because the next write in the directory would sweep the file,
+/// and those that the system takes for another file's, or for a device's.
 fn check_name(path: &Path, name: &OsStr) -> Result<()> {
     if temporary::is_temporary(name) {
         let message = format!("{} has the name of a temporary file; use another", path.display());
+        return Err(Error::invalid_argument(message).at(path));
+    }
+    if !is_plain(name) {
+        let message = format!("{} may be read as another file's name; use another", path.display());
         return Err(Error::invalid_argument(message).at(path));
     }
     Ok(())

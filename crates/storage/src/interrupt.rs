@@ -18,7 +18,7 @@ impl Interrupt {
     /// Whether it was raised.
     #[must_use]
     pub fn is_raised(&self) -> bool {
-        self.0.load(Ordering::Acquire) != 0
+        self.word().load(Ordering::Acquire) != 0
     }
 
     /// What a wait sleeps on: 0 until it is raised.

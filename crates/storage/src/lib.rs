@@ -37,7 +37,7 @@ pub use file::{Access, Create, File, LockMode, Open, Pages};
 pub use file_system::{FileSystem, FileSystemClass};
 pub use interrupt::Interrupt;
 pub use map::Map;
-pub use real::RealStorage;
+pub use real::{RealStorage, is_plain};
 pub use site::Site;
 pub use stat::{FileId, FileKind, Stat, Timestamp};
 pub use storage::Storage;

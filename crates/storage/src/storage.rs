@@ -85,6 +85,18 @@ pub trait Storage: Debug + Send + Sync {
     /// Whatever `statfs` answers.
     fn file_system(&self, site: Site, path: &Path) -> Result<FileSystem>;
 
+    /// Whether [`File::map`] maps files of any size, or only a few pages.
+    fn maps_large_files(&self) -> bool {
+        true
+    }
+
+    /// Whether [`Storage::rename`] replaces what somebody has open, or what this process has open
+    /// may be in its way. Where it is not certain, the numbers of files that are gone do not come
+    /// back soon, so that nothing has to be kept open to be told from what follows it.
+    fn replaces_open_files(&self) -> bool {
+        true
+    }
+
     /// Time since some fixed moment of this machine; never goes back.
     fn monotonic(&self) -> Duration;
 

@@ -29,7 +29,7 @@ use crate::latch::Latch;
 use crate::path::{self, RealDirectory};
 use crate::poison::Poison;
 use crate::registry::Registry;
-use crate::segment::{Log, LogOptions, Opened};
+use crate::segment::{Io, Log, LogOptions, Opened};
 
 /// What the headers of a log's segments say that it is.
 const KIND: [u8; 8] = *b"wal\0\0\0\0\0";
@@ -98,7 +98,8 @@ impl Wal {
     /// options, or the directory is another kind of store's; `TIDEMARK_POISONED` if it is open
     /// here and has given up; `TIDEMARK_CORRUPT` for damage below what is proven, and for a torn
     /// tail in strict mode; `TIDEMARK_UNSUPPORTED_FILE_VERSION`; `TIDEMARK_UNSUPPORTED` on a
-    /// network file system; `TIDEMARK_NO_SPACE`, `TIDEMARK_IO`.
+    /// network file system, and for mapped segments where the system cannot map them;
+    /// `TIDEMARK_NO_SPACE`, `TIDEMARK_IO`.
     pub fn open(
         registry: &WalRegistry,
         storage: &Arc<dyn Storage>,
@@ -106,6 +107,7 @@ impl Wal {
         options: WalOptions,
     ) -> Result<Self> {
         options.check()?;
+        check_maps(storage.as_ref(), path, options)?;
         let real = RealDirectory::resolve(storage.as_ref(), path, !options.read_only)?;
         if options.read_only {
             return open_to_read(registry, storage, &real, options);
@@ -116,6 +118,15 @@ impl Wal {
             parts.start(storage, &real, options)
         })
     }
+}
+
+/// Refuses to map segments where a page that the medium does not give would end the process.
+fn check_maps(storage: &dyn Storage, path: &Path, options: WalOptions) -> Result<()> {
+    if options.io == Io::Positional || storage.maps_large_files() {
+        return Ok(());
+    }
+    let message = "segments cannot be mapped safely on this system; open the log with io: 'pwrite'";
+    Err(Error::new(ErrorKind::Unsupported, message).at(path))
 }
 
 /// Reads beside this process's own writer if it has one, else from the files.

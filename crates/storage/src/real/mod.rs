@@ -11,6 +11,7 @@ mod system;
 #[path = "windows/mod.rs"]
 mod system;
 
+pub use self::system::is_plain;
 pub(crate) use self::system::{errno, wake_all};
 
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]

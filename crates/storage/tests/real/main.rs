@@ -1,5 +1,6 @@
-//! The real implementation of the storage traits, against the kernel: rules S2, S3 and S5, and the
-//! guard of maps.
+//! The real implementation of the storage traits, against a Unix kernel: rules S2, S3 and S5, and
+//! the guard of maps. `windows.rs` asks the other one.
+#![cfg(unix)]
 
 #[cfg(test)]
 mod allocation;

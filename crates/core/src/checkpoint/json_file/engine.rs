@@ -150,7 +150,7 @@ impl JsonFileEngine {
         acknowledge: &mut dyn FnMut(Vec<Outcome>),
     ) -> Result<Committed> {
         self.sweep();
-        let Some(base) = self.load()? else { return Ok(Committed::Overtaken) };
+        let Some(mut base) = self.load()? else { return Ok(Committed::Overtaken) };
         let regressed = match &base {
             Base::Other(loaded) => self.reader.regressions(&loaded.content),
             Base::Same | Base::Missing => Vec::new(),
@@ -176,6 +176,9 @@ impl JsonFileEngine {
                 Base::Other(loaded) => Some(loaded.known.identity),
                 Base::Missing => None,
             };
+            if let Base::Other(loaded) = &mut base {
+                loaded.known.make_way(self.reader.storage.as_ref());
+            }
             let Some(written) = self.replace(judged, &json)? else {
                 return Ok(Committed::Overtaken);
             };

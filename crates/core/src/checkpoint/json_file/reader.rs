@@ -59,8 +59,17 @@ impl Identity {
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) identity: Identity,
-    /// Kept open for as long as the identity is compared.
-    pub(super) file: Box<dyn File>,
+    /// Kept open for as long as the identity is compared, but where it would be in the way.
+    pub(super) file: Option<Box<dyn File>>,
+}
+
+impl Known {
+    /// Closes the file where an open one may not be replaced.
+    pub(super) fn make_way(&mut self, storage: &dyn Storage) {
+        if !storage.replaces_open_files() {
+            self.file = None;
+        }
+    }
 }
 
 /// A file that was read and may not be shown yet.
@@ -250,7 +259,7 @@ impl JsonFileReader {
         let identity = Identity::of(&stat);
         Ok(match format::decode(&bytes) {
             Ok(content) => {
-                let known = Known { identity, file };
+                let known = Known { identity, file: Some(file) };
                 Found::Other(Box::new(Loaded { known, content }))
             }
             Err(error) => {
@@ -341,7 +350,8 @@ impl JsonFileReader {
         self.metrics.file_syncs.add(1);
         self.metrics.directory_syncs.add(1);
         self.sync_or_poison(|| {
-            self.or_never_written(known.file.sync_all(Site::JsonTrust))
+            let file = known.file.as_deref().ok_or(OsError::new(OsError::EINVAL, "fsync"));
+            self.or_never_written(file.and_then(|file| file.sync_all(Site::JsonTrust)))
                 .map_err(|os| Error::os("sync what another process wrote to", &self.path, os))?;
             self.or_never_written(directory.sync_all(Site::JsonTrustDir))
                 .map_err(|os| Error::os("sync the directory", &self.directory, os))
@@ -384,7 +394,8 @@ impl JsonFileReader {
     }
 
     /// Shows a proven file, unless the view changed since the epoch, or is about to.
-    fn install_if(&self, epoch: u64, loaded: Loaded) -> Result<bool> {
+    fn install_if(&self, epoch: u64, mut loaded: Loaded) -> Result<bool> {
+        loaded.known.make_way(self.storage.as_ref());
         let mut state = self.state();
         self.poison.check()?;
         if state.epoch != epoch || state.commit == Commit::OnView {
@@ -405,9 +416,12 @@ impl JsonFileReader {
     /// file that was known before, if there is another one now.
     pub(super) fn publish(
         &self,
-        known: Option<Known>,
+        mut known: Option<Known>,
         change: impl FnOnce(&mut Content),
     ) -> Option<Known> {
+        if let Some(known) = &mut known {
+            known.make_way(self.storage.as_ref());
+        }
         let mut state = self.state();
         change(&mut self.view.write());
         state.epoch += 1;

@@ -75,7 +75,7 @@ impl JsonFileEngine {
             reader.poison.set(&error);
             error
         })?;
-        Ok(Known { identity: Identity::of_renamed(written, &named), file })
+        Ok(Known { identity: Identity::of_renamed(written, &named), file: Some(file) })
     }
 
     /// The planted bug [`Bug::InPlace`].
