@@ -88,8 +88,8 @@ function clearError(t: ExecutionContext, found: Loaded, platform: string): void 
   for (const name of shipped) t.true(found.message.includes(name), found.message);
   const build =
     /git clone https:.*`npm run prebuild && npm run build:dist && npm pack`.*Rust 1\.89/;
-  if (/^(?:linux|darwin)-/.test(platform)) t.regex(found.message, build);
-  else t.regex(found.message, /there is no code for this system yet\.$/);
+  if (/^(?:linux|darwin|win32)-/.test(platform)) t.regex(found.message, build);
+  else t.regex(found.message, /there is no code for this system\.$/);
   t.deepEqual(found.addons, []);
 }
 

@@ -53,7 +53,7 @@ function output(directory, command, args) {
 await main(() => {
   const [given] = process.argv.slice(2);
   if (given === undefined) throw new SetupError('which tarball?');
-  const directory = realpathSync(mkdtempSync(path.join(os.tmpdir(), 'tidemark-tarball-')));
+  const directory = realpathSync.native(mkdtempSync(path.join(os.tmpdir(), 'tidemark-tarball-')));
   try {
     writeFileSync(path.join(directory, 'package.json'), '{ "private": true }\n');
     const install = ['install', '--ignore-scripts', '--no-audit', '--no-fund'];
@@ -63,7 +63,9 @@ await main(() => {
       const lines = output(directory, process.execPath, [name]).trim().split('\n');
       /** @type {string[]} */
       const loaded = JSON.parse(lines.at(-1) ?? '[]');
-      const inside = loaded.filter((file) => realpathSync(file).startsWith(directory + path.sep));
+      const inside = loaded.filter((file) =>
+        realpathSync.native(file).startsWith(directory + path.sep),
+      );
       if (loaded.length === 0 || inside.length !== loaded.length) {
         throw new SetupError(`${name} loaded ${loaded.join(', ') || 'no addon'}`);
       }

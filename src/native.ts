@@ -36,7 +36,8 @@ const HOW_TO_BUILD =
   'To build it on such a machine: git clone https://github.com/tidemark-dev/tidemark, there ' +
   '`npm run prebuild && npm run build:dist && npm pack` (it needs Rust 1.89 and a C compiler), ' +
   'and npm install the file that this makes.';
-const NO_CODE = 'It cannot be built for it either: there is no code for this system yet.';
+const NO_CODE = 'It cannot be built for it either: there is no code for this system.';
+const WITH_CODE = ['linux', 'darwin', 'win32'];
 
 /** Says why there is no addon: no release has one, it was left out, or the system refuses it. */
 function addonError(here: Platform, file: string, cause: unknown): TidemarkError {
@@ -47,8 +48,7 @@ function addonError(here: Platform, file: string, cause: unknown): TidemarkError
   let what = `there is no native addon for ${name}`;
   if (!missing) what = `the native addon for ${name} does not load: ${reason ?? ''}`;
   else if (known) what = `the native addon for ${name} is missing: ${file} is not there`;
-  const hasCode = here.platform === 'linux' || here.platform === 'darwin';
-  const advice = hasCode ? HOW_TO_BUILD : NO_CODE;
+  const advice = WITH_CODE.includes(here.platform) ? HOW_TO_BUILD : NO_CODE;
   const message = `${what}. Shipped are ${shipped.join(', ')}. ${advice}`;
   return new TidemarkError('TIDEMARK_ADDON_NOT_FOUND', message, { cause, path: file });
 }

@@ -9,6 +9,8 @@ export const shipped: readonly string[] = [
   'linux-arm64 (musl)',
   'darwin-x64',
   'darwin-arm64',
+  'win32-x64',
+  'win32-arm64',
 ];
 
 /** This process's platform. */
