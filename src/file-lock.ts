@@ -24,6 +24,7 @@ export interface FileLockOptions extends FileLockTryOptions {
 /**
  * A lock on a file, between processes and within one (`flock`). The kernel frees it when its holder
  * dies: there is no stale lock. A file that does not exist is made (mode 0600), and never removed.
+ * On Windows nobody else can read the first byte of a locked file, so lock one that is empty.
  *
  * @example
  * ```ts

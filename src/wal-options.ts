@@ -29,7 +29,7 @@ export type WalVisibility = 'durable' | 'written';
 export interface WalOptions {
   /** When appends are reported and synced: `immediate` unless given. */
   readonly sync?: WalSync;
-  /** How segments are read and written: `pwrite` unless given, or `mmap`. */
+  /** How segments are read and written: `pwrite` unless given, or `mmap`, except on Windows. */
   readonly io?: 'pwrite' | 'mmap';
   /** Size of new segments in bytes: a multiple of 4,096 from 32,768; 16 MiB unless given. */
   readonly segmentBytes?: number;

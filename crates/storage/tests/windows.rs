@@ -44,7 +44,8 @@ impl Scratch {
     }
 }
 
-/// Wine has no POSIX way to rename and to remove, and no links: what needs them is shown on Windows.
+/// Wine has no POSIX way to rename and to remove, and no links: what needs them is shown on Windows
+/// alone.
 fn is_wine() -> bool {
     let is_wine = fs::exists(r"C:\windows\system32\winecfg.exe").unwrap();
     if is_wine {

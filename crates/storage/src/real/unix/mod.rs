@@ -1,5 +1,5 @@
-//! A Unix machine: [`Storage`] over system calls, made through libc so that tools which interpose it
-//! see them.
+//! A Unix machine: [`Storage`] over system calls, made through libc so that tools which interpose
+//! it see them.
 
 mod allocate;
 mod bus_guard;

@@ -2,10 +2,10 @@
 //!
 //! - A directory cannot be locked. Its lock is that of a file `LOCK` in it, which the first lock
 //!   makes, which nobody can remove or rename while somebody has it open, and which stays.
-//! - What was opened to be read cannot be synced. It is opened once more for that; who may not write
-//!   to a file at all believes it as it is.
-//! - Not every file system can sync a directory. Where this one cannot, its journal of names, if it
-//!   has one, is what there is, and [`super::volume`] proves nothing.
+//! - What was opened to be read cannot be synced. It is opened once more for that; who may not
+//!   write to a file at all believes it as it is.
+//! - Not every file system can sync a directory. Where this one cannot, its journal of names, if
+//!   it has one, is what there is, and [`super::volume`] proves nothing.
 
 use std::fs;
 use std::io;

@@ -1,7 +1,8 @@
 //! A shared mapping of a file of this machine.
 //!
 //! Only pages like a log's `state` are mapped: they are kept in memory, so that no access can fail
-//! (V4 of [`super::view`]). Whole segments are not, and [`crate::Storage::maps_large_files`] says so.
+//! (V4 of [`super::view`]). Whole segments are not, and [`crate::Storage::maps_large_files`] says
+//! so.
 //!
 //! Nobody can sleep on a word that processes share: a waiter looks again and again, also for the
 //! interrupt.

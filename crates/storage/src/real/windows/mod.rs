@@ -1,14 +1,15 @@
 //! A Windows machine: [`Storage`] over the calls of its own interface.
 //!
-//! Compiled and linked for `x86_64-pc-windows-gnu`, and run under Wine; never run on Windows itself,
-//! so that nothing is called proven here ([`volume`]).
+//! Compiled and linked for `x86_64-pc-windows-gnu`, and run under Wine; never run on Windows
+//! itself, so that nothing is called proven here ([`volume`]).
 //!
-//! - Files are opened so that others may read, write, rename and remove them meanwhile, as on Unix,
-//!   and no program that is started inherits them. A link is not followed (S2): it is opened itself,
-//!   and refused.
+//! - Files are opened so that others may read, write, rename and remove them meanwhile, as on
+//!   Unix, and no program that is started inherits them. A link is not followed (S2): it is opened
+//!   itself, and refused.
 //! - Locks are mandatory here and lie where no data is ([`lock`]).
-//! - A file is replaced while others have it open, which NTFS can do from Windows 10 on. Other file
-//!   systems cannot: there whoever reads it is waited for, and no store keeps open what it replaces.
+//! - A file is replaced while others have it open, which NTFS can do from Windows 10 on. Other
+//!   file systems cannot: there whoever reads it is waited for, and no store keeps open what it
+//!   replaces.
 
 mod calls;
 pub(crate) mod errno;
