@@ -177,6 +177,6 @@ test('without a target each of them must be there, and nothing else', (t) => {
   writeFileSync(path.join(directory, 'linux-x64/other.node'), '');
   const { status, stdout } = verify(['--directory', directory]);
   t.is(status, 1);
-  t.is(stdout.match(/ is not there$/gm)?.length, 6);
+  t.is(stdout.match(/ is not there$/gm)?.length, 8);
   t.regex(stdout, /^linux-x64\/other\.node: nobody expects it$/m);
 });
