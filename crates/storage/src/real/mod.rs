@@ -5,14 +5,17 @@ mod clock;
 mod words;
 
 #[cfg(unix)]
-#[path = "unix/mod.rs"]
-mod system;
+mod unix;
 #[cfg(windows)]
-#[path = "windows/mod.rs"]
-mod system;
+mod windows;
 
-pub use self::system::is_plain;
-pub(crate) use self::system::{errno, wake_all};
+#[cfg(unix)]
+use self::unix as machine;
+#[cfg(windows)]
+use self::windows as machine;
+
+pub use self::machine::is_plain;
+pub(crate) use self::machine::{errno, wake_all};
 
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 compile_error!(
