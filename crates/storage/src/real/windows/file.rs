@@ -108,7 +108,7 @@ impl RealFile {
     }
 
     fn write_zeros(&self, start: u64, end: u64) -> Result<()> {
-        let zeros = [0; PIECE_SIZE];
+        let zeros = vec![0; PIECE_SIZE];
         let mut done = start;
         while done < end {
             let left = usize::try_from(end - done).unwrap_or(usize::MAX).min(PIECE_SIZE);
