@@ -45,6 +45,7 @@ pub struct Disk {
     granularity: Duration,
     pub(crate) capacity: Option<u64>,
     pub(crate) read_only: bool,
+    pub(crate) like_windows: bool,
     pub(crate) file_system: FileSystem,
 }
 
@@ -84,6 +85,7 @@ impl Disk {
             granularity: Duration::from_nanos(1),
             capacity: None,
             read_only: false,
+            like_windows: false,
             file_system: FileSystem {
                 name: "simfs".to_owned(),
                 class: FileSystemClass::Proven,
@@ -100,6 +102,12 @@ impl Disk {
     /// that already only refuses to grow.
     pub fn set_capacity(&mut self, bytes: impl Into<Option<u64>>) {
         self.capacity = bytes.into();
+    }
+
+    /// Whether the machine is as Windows is where it has no better file system: an open file is not
+    /// replaced, and only a few pages are mapped.
+    pub const fn set_like_windows(&mut self, like_windows: bool) {
+        self.like_windows = like_windows;
     }
 
     /// How many bytes are taken, as [`Disk::set_capacity`] counts them.

@@ -131,6 +131,9 @@ impl Disk {
                 Some(entries) if !entries.is_empty() => return Err(OsError::ENOTEMPTY),
                 _ => {}
             }
+            if self.like_windows && self.node(target).opens > 0 {
+                return Err(OsError::EACCES);
+            }
         }
         self.move_entry(&from, &to, node);
         Ok(())

@@ -120,6 +120,14 @@ impl Storage for SimStorage {
         })
     }
 
+    fn maps_large_files(&self) -> bool {
+        !self.world.with_disk(|disk| disk.like_windows)
+    }
+
+    fn replaces_open_files(&self) -> bool {
+        !self.world.with_disk(|disk| disk.like_windows)
+    }
+
     fn monotonic(&self) -> Duration {
         self.world.read_clock(self.pid)
     }

@@ -19,6 +19,8 @@ mod intruder;
 #[cfg(test)]
 mod json_file;
 #[cfg(test)]
+mod like_windows;
+#[cfg(test)]
 mod lock_file;
 #[cfg(test)]
 mod lock_wait;

@@ -26,6 +26,8 @@ mod golden;
 #[cfg(test)]
 mod levels;
 #[cfg(test)]
+mod like_windows;
+#[cfg(test)]
 mod mended;
 #[cfg(test)]
 mod model;

@@ -1,0 +1,55 @@
+//! The store on a system that does not replace open files: nothing may stay open that the next put,
+//! of this process or of another, has to replace.
+
+use std::path::Path;
+
+use tidemark_core::checkpoint::{JsonFileOptions, Recover};
+use tidemark_sim::{Disk, World};
+
+use super::support::{Process, applied, at, key};
+
+const PATH: &str = "/data/state.json";
+
+fn world() -> World {
+    let world = World::new(Disk::new(), 1);
+    world.with_disk(|disk| disk.set_like_windows(true));
+    world
+}
+
+/// Either has written it, or read what the other wrote, by a refresh or under the lock.
+#[test]
+fn stores_of_two_processes_replace_what_either_has_read_or_written() {
+    let world = world();
+    let processes = [(); 2].map(|()| Process::on(world.process().storage()));
+    let [one, other] = processes.each_ref().map(|process| process.open(Path::new(PATH)));
+    for round in 0..5 {
+        for (index, store) in [&one, &other].into_iter().enumerate() {
+            let sequence = 10 * round + index as u64;
+            assert_eq!(store.put(&key(1), at(sequence)).unwrap(), applied(at(sequence)));
+            if round < 2 {
+                continue;
+            }
+            for reader in [&one, &other] {
+                reader.refresh().unwrap();
+                assert_eq!(reader.get(&key(1)).unwrap(), Some(at(sequence)));
+                assert!(!reader.put(&key(1), at(0)).unwrap().applied, "read, and not written");
+            }
+        }
+    }
+}
+
+/// A file that is judged and then replaced, or moved aside, is open in between.
+#[test]
+fn what_is_open_while_it_is_judged_is_replaced_and_moved_aside() {
+    let world = world();
+    let process = Process::on(world.process().storage());
+    let recovering = JsonFileOptions { recover: Recover::Quarantine, ..JsonFileOptions::default() };
+    let store = process.try_open(Path::new(PATH), recovering).unwrap();
+    store.put(&key(1), at(0)).unwrap();
+    for (sequence, content) in [(1, "not JSON"), (2, "{"), (3, "")] {
+        world.with_disk(|disk| disk.replace_durably(PATH, content));
+        assert_eq!(store.put(&key(1), at(sequence)).unwrap(), applied(at(sequence)));
+    }
+    let names = world.disk().names("/data");
+    assert_eq!(names.iter().filter(|name| name.contains(".corrupt-")).count(), 3, "{names:?}");
+}
