@@ -49,14 +49,16 @@ export interface CheckpointStore extends AsyncDisposable {
   entries(options?: { readonly prefix?: string }): AsyncIterable<[ResumeKey, Checkpoint]>;
   refresh(options?: { readonly signal?: AbortSignal }): Promise<void>;
   metrics(): Metrics;
-  on<Name extends keyof StoreEvents>(
-    event: Name,
-    listener: (...details: StoreEvents[Name]) => void,
-  ): this;
-  off<Name extends keyof StoreEvents>(
-    event: Name,
-    listener: (...details: StoreEvents[Name]) => void,
-  ): this;
+  on(event: 'regressed', listener: (...details: StoreEvents['regressed']) => void): this;
+  on(event: 'quarantined', listener: (...details: StoreEvents['quarantined']) => void): this;
+  on(event: 'poisoned', listener: (...details: StoreEvents['poisoned']) => void): this;
+  on(event: 'slowSync', listener: (...details: StoreEvents['slowSync']) => void): this;
+  on(event: keyof StoreEvents, listener: () => void): this;
+  off(event: 'regressed', listener: (...details: StoreEvents['regressed']) => void): this;
+  off(event: 'quarantined', listener: (...details: StoreEvents['quarantined']) => void): this;
+  off(event: 'poisoned', listener: (...details: StoreEvents['poisoned']) => void): this;
+  off(event: 'slowSync', listener: (...details: StoreEvents['slowSync']) => void): this;
+  off(event: keyof StoreEvents, listener: () => void): this;
   close(): Promise<void>;
   closeSync(): void;
 }

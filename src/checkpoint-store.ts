@@ -211,17 +211,20 @@ export interface CheckpointStore extends AsyncDisposable {
    */
   metrics(): Metrics;
 
+  // One by one, not by a generic name: with that the events of newer types of Node do not fit.
   /** Calls a listener from now on. */
-  on<Name extends keyof StoreEvents>(
-    event: Name,
-    listener: (...details: StoreEvents[Name]) => void,
-  ): this;
+  on(event: 'regressed', listener: (...details: StoreEvents['regressed']) => void): this;
+  on(event: 'quarantined', listener: (...details: StoreEvents['quarantined']) => void): this;
+  on(event: 'poisoned', listener: (...details: StoreEvents['poisoned']) => void): this;
+  on(event: 'slowSync', listener: (...details: StoreEvents['slowSync']) => void): this;
+  on(event: keyof StoreEvents, listener: () => void): this;
 
   /** Calls a listener no longer. */
-  off<Name extends keyof StoreEvents>(
-    event: Name,
-    listener: (...details: StoreEvents[Name]) => void,
-  ): this;
+  off(event: 'regressed', listener: (...details: StoreEvents['regressed']) => void): this;
+  off(event: 'quarantined', listener: (...details: StoreEvents['quarantined']) => void): this;
+  off(event: 'poisoned', listener: (...details: StoreEvents['poisoned']) => void): this;
+  off(event: 'slowSync', listener: (...details: StoreEvents['slowSync']) => void): this;
+  off(event: keyof StoreEvents, listener: () => void): this;
 
   /**
    * Finishes what was accepted and closes; later calls reject with TIDEMARK_CLOSED. Idempotent: a

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import process from 'node:process';
 import {
   type Checkpoint,
+  type CheckpointStore,
   JsonFileStore,
   type PutResult,
   ResumeKey,
@@ -15,7 +16,10 @@ import {
 
 async function checkpoint(name: string): Promise<Checkpoint | undefined> {
   const key: ResumeKey = ResumeKey.named('orders');
-  const store = await JsonFileStore.open(`${name}.json`);
+  const store: CheckpointStore = await JsonFileStore.open(`${name}.json`);
+  store.on('regressed', ({ key: whose, from }) => {
+    throw new Error(`${whose.hex} was ${from.lastCommittedSequence}`);
+  });
   const put: PutResult = await store.put(key, {
     lastCommittedSequence: 42n,
     lastEventId: 'order@42',

@@ -9,6 +9,7 @@ import {
   readFileSync,
   readdirSync,
   realpathSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -179,14 +180,16 @@ const USERS_OPTIONS = {
   ...{ noEmitOnError: true, outDir: 'js', rootDir: '.' },
 };
 
+/** The types of Node that a user may have: the oldest, and the newest, whose events are others. */
+const TYPES_OF_NODE = ['types-node-newest', '@types/node'];
+
 /**
  * Compiles the programs of `__test__/consumer` there, against the installed types. The types of
  * Node are the only others: a declaration that extends its EventEmitter cannot do without.
  */
 export function compileConsumers({ folder, env }: Installed): void {
-  const types = path.join(folder, 'node_modules/@types');
-  mkdirSync(types);
-  symlinkSync(path.join(root, 'node_modules/@types/node'), path.join(types, 'node'));
+  const types = path.join(folder, 'node_modules/@types/node');
+  mkdirSync(path.dirname(types));
   for (const [from, to] of [
     ['use.ts', 'use.mts'],
     ['use.ts', 'use.cts'],
@@ -198,7 +201,11 @@ export function compileConsumers({ folder, env }: Installed): void {
   const config = { compilerOptions: USERS_OPTIONS, include: ['*.mts', '*.cts'] };
   writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify(config));
   const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
-  succeed(process.execPath, [tsc, '-p', 'tsconfig.json'], folder, env);
+  for (const name of TYPES_OF_NODE) {
+    rmSync(types, { force: true });
+    symlinkSync(path.join(root, 'node_modules', name), types);
+    succeed(process.execPath, [tsc, '-p', 'tsconfig.json'], folder, env);
+  }
 }
 
 /**
