@@ -27,9 +27,10 @@ async function handle(id: string, data: string): Promise<void> {
 }
 
 async function* serverSentEvents(body: ReadableStream<Uint8Array>) {
+  const decoder = new TextDecoder();
   let text = '';
-  for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
-    const events = (text + chunk).split('\n\n');
+  for await (const chunk of body) {
+    const events = (text + decoder.decode(chunk, { stream: true })).split('\n\n');
     text = events.pop() ?? '';
     for (const event of events) {
       const [, id = '', data = ''] = /^id: (\d+)\ndata: (.*)$/s.exec(event) ?? [];
