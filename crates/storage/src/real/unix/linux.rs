@@ -158,8 +158,8 @@ pub(super) fn set_directory_mode(path: &Path, mode: Mode) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// What ends a wait whose low half has not changed: the comparison of the rest, where the kernel
-    /// makes one, or that nobody waits for long without it.
+    /// What ends a wait whose low half has not changed: the comparison of the rest, where the
+    /// kernel makes one, or that nobody waits for long without it.
     fn by_the_rest() -> io::Result<()> {
         let asked = futex::waitv(&[], WaitvFlags::empty(), None, ClockId::Monotonic);
         let compares = !matches!(asked, Err(Errno::NOSYS | Errno::PERM));
