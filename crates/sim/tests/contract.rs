@@ -164,7 +164,7 @@ fn a_map_is_neither_empty_nor_longer_than_the_file(place: &Place) {
 }
 
 fn a_map_answers_only_for_what_is_mapped(place: &Place) {
-    let file = place.file(&[0; 2 * PAGE]);
+    let file = place.file(&vec![0; 2 * PAGE]);
     let map = file.map(HERE, 100).unwrap();
     let timeout = Duration::ZERO;
     for offset in [1, 4, 7, 9, 96, 100, 104, PAGE, usize::MAX - 7, usize::MAX] {
@@ -224,7 +224,7 @@ fn a_map_of_a_file_to_read_refuses_stores(place: &Place) {
 
 /// S6: from the first call that meets the lost page, for every call.
 fn a_map_of_a_cut_file_is_lost_for_good(place: &Place) {
-    let file = place.file(&[1; 3 * PAGE]);
+    let file = place.file(&vec![1; 3 * PAGE]);
     let reader = place.open("file", Open::READ);
     let (map, other) = (file.map(HERE, 3 * PAGE).unwrap(), file.map(HERE, 3 * PAGE).unwrap());
     let to_read = reader.map(HERE, 3 * PAGE).unwrap();
@@ -255,11 +255,11 @@ fn a_map_of_a_cut_file_is_lost_for_good(place: &Place) {
     assert_eq!(errno(to_read.wake(HERE, 0)), OsError::EIO);
     assert_eq!(later(to_read.as_ref()), [OsError::EIO; 7]);
     file.set_len(HERE, PAGE as u64).unwrap();
-    assert_eq!(content(file.as_ref()), [0; PAGE], "nothing was stored");
+    assert_eq!(content(file.as_ref()), vec![0; PAGE], "nothing was stored");
 }
 
 fn a_map_loses_whole_pages_only(place: &Place) {
-    let file = place.file(&[1; 2 * PAGE]);
+    let file = place.file(&vec![1; 2 * PAGE]);
     let map = file.map(HERE, 2 * PAGE).unwrap();
     file.set_len(HERE, 10).unwrap();
     let mut bytes = [9; 20];
