@@ -9,6 +9,7 @@ use std::thread;
 
 use super::direct::Slot;
 use super::lock_wait::{LockWait, WaitPort};
+use super::outbox::Delivery;
 use super::queue::{Next, Shared, TimeoutError, Waiting, Watchdog};
 use super::{Engine, Outbox, watchdog};
 use crate::error::{Error, ErrorKind, Result};
@@ -52,7 +53,10 @@ pub(super) fn after_panic<Op, T>(shared: &Shared<Op, T>) {
 
 fn serve<E: Engine>(shared: &Arc<Shared<E::Op, E::Output>>, slot: &Slot<E>) {
     let sent = Arc::clone(shared);
-    let mut outbox = Outbox::new(move |count| sent.settled(count));
+    let mut outbox = Outbox::new(move |delivery, count| match delivery {
+        Delivery::Begins => sent.metrics.operations.add(count as u64),
+        Delivery::Over => sent.settled(count),
+    });
     let wait = LockWait(Arc::new(Port(Arc::clone(shared))));
     let mut due = slot.lock().as_ref().and_then(E::due);
     loop {

@@ -33,7 +33,7 @@ pub fn commit_inline<E: Engine>(
         deadline: None,
     };
     let mut group: Vec<_> = ops.into_iter().enumerate().map(pending).collect();
-    let mut outbox = Outbox::new(|_| ());
+    let mut outbox = Outbox::new(|_, _| ());
     while !group.is_empty() {
         if let Err(error) = engine.acquire(claim, &LockWait::unwatched()) {
             for pending in group {
@@ -56,14 +56,14 @@ pub fn commit_inline<E: Engine>(
 pub fn due_inline<E: Engine>(engine: &mut E) -> bool {
     let due = engine.due().is_some();
     if due {
-        engine.on_due(&mut Outbox::new(|_| ()));
+        engine.on_due(&mut Outbox::new(|_, _| ()));
     }
     due
 }
 
 /// Has the engine finish, as when nobody uses its queue any more.
 pub fn finish_inline<E: Engine>(mut engine: E) {
-    engine.finish(&mut Outbox::new(|_| ()));
+    engine.finish(&mut Outbox::new(|_, _| ()));
     engine.let_go();
 }
 

@@ -108,13 +108,22 @@ pub struct Outbox<T> {
     letters: Vec<Letter<T>>,
     /// What is dropped when the letters are on their way.
     afterwards: Vec<Box<dyn Send>>,
-    /// Told how many operations were settled, after each delivery.
-    on_sent: Box<dyn Fn(usize) + Send>,
+    /// Told of each delivery, and how many operations it settles.
+    on_delivery: Box<dyn Fn(Delivery, usize) + Send>,
+}
+
+/// How far a delivery is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// Whoever gets a result next finds it counted.
+    Begins,
+    /// All results are where they go.
+    Over,
 }
 
 impl<T> Outbox<T> {
-    pub(super) fn new(on_sent: impl Fn(usize) + Send + 'static) -> Self {
-        Self { letters: Vec::new(), afterwards: Vec::new(), on_sent: Box::new(on_sent) }
+    pub(super) fn new(on_delivery: impl Fn(Delivery, usize) + Send + 'static) -> Self {
+        Self { letters: Vec::new(), afterwards: Vec::new(), on_delivery: Box::new(on_delivery) }
     }
 
     /// Puts a result in; it leaves with [`Outbox::send`] or when the commit ends.
@@ -135,13 +144,14 @@ impl<T> Outbox<T> {
 
     /// Delivers what was put in, one call per sink (GC-9).
     pub fn send(&mut self) {
-        let mut count = 0;
-        for (sink, letter) in mem::take(&mut self.letters) {
-            count += letter.len();
-            sink.deliver(letter);
-        }
+        let letters = mem::take(&mut self.letters);
+        let count = letters.iter().map(|(_, letter)| letter.len()).sum();
         if count > 0 {
-            (self.on_sent)(count);
+            (self.on_delivery)(Delivery::Begins, count);
+            for (sink, letter) in letters {
+                sink.deliver(letter);
+            }
+            (self.on_delivery)(Delivery::Over, count);
         }
         self.afterwards.clear();
     }

@@ -282,7 +282,6 @@ impl<Op, T> Shared<Op, T> {
 
     /// Results that were delivered.
     pub(super) fn settled(&self, count: usize) {
-        self.metrics.operations.add(count as u64);
         self.freed(&mut self.lock(), 0, count);
     }
 
@@ -372,12 +371,12 @@ impl<Op, T> Shared<Op, T> {
         let bytes = out.iter().map(|pending| pending.size_bytes).sum();
         let count = out.len();
         let error = error();
-        let mut outbox = super::Outbox::new(|_| ());
+        let mut outbox = super::Outbox::new(|_, _| ());
         for pending in out {
             outbox.settle(pending.receipt, Err(error.clone()));
         }
-        outbox.send();
         self.metrics.operations.add(count as u64);
+        outbox.send();
         self.freed(&mut self.lock(), bytes, count);
         count
     }

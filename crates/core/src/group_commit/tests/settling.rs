@@ -1,13 +1,17 @@
 //! GC-1, GC-3, GC-5, GC-7 and GC-9: who is told what, when, and how often.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
-use super::super::{Limits, Outbox, Receipt, Settled, Sink};
-use super::toy::{Gated, Heard, Mailbox, Rig, Step, Toy, Verdict, failures, successes};
+use super::super::{
+    Enqueued, GroupCommit, Limits, Outbox, Receipt, Request, Settled, Sink, Ticket,
+};
+use super::toy::{
+    Gated, HANG, Heard, Mailbox, OP_BYTES, Rig, Step, Toy, Verdict, failures, successes,
+};
 use crate::error::ErrorKind;
 
 /// GC-1: eight callers, groups as they come, each ticket settled exactly once.
@@ -38,6 +42,31 @@ fn every_accepted_operation_settles_exactly_once() {
             }
         }
         assert_eq!(settled, (0..200).map(|ticket| (ticket, 1)).collect());
+    }
+}
+
+/// Looks, when it hears of a result, at how many were counted.
+struct Counted(Mutex<Sender<u64>>, Weak<GroupCommit<Toy, u32>>);
+
+impl Sink<u32> for Counted {
+    fn deliver(&self, _settled: Vec<Settled<u32>>) {
+        let counted = self.1.upgrade().map(|commit| commit.metrics().operations.get());
+        self.0.lock().unwrap().send(counted.unwrap_or_default()).unwrap();
+    }
+}
+
+/// GC-9: nobody who has a result and looks at the figures finds less than he knows.
+#[test]
+fn who_gets_a_result_finds_it_counted() {
+    let rig = Rig::new(Gated::Nothing);
+    let (tell, counted) = channel();
+    let sink: Arc<dyn Sink<u32>> = Arc::new(Counted(Mutex::new(tell), Arc::downgrade(&rig.commit)));
+    for number in 1..=2 {
+        let (op, ticket) = (Toy::from(number), Ticket::from(number));
+        let (size_bytes, sink) = (OP_BYTES, &sink);
+        let request = Request { op, size_bytes, deadline: None, ticket, sink, wake: true };
+        assert_eq!(rig.commit.enqueue(request).unwrap(), Enqueued::Accepted);
+        assert_eq!(counted.recv_timeout(HANG), Ok(u64::from(number)));
     }
 }
 
@@ -197,7 +226,7 @@ fn what_an_engine_leaves_behind_is_dropped_after_the_delivery() {
     }
     let (tell, told) = channel();
     let sink: Arc<dyn Sink<()>> = Arc::new(Deliveries(tell.clone()));
-    let mut outbox = Outbox::new(|_| ());
+    let mut outbox = Outbox::new(|_, _| ());
     outbox.drop_afterwards(LeftBehind(tell));
     outbox.settle(Receipt::new(1, sink), Ok(()));
     assert_eq!(told.try_iter().count(), 0);
