@@ -212,18 +212,26 @@ export interface CheckpointStore extends AsyncDisposable {
   metrics(): Metrics;
 
   // One by one, not by a generic name: with that the events of newer types of Node do not fit.
-  /** Calls a listener from now on. */
+  /** Calls a listener at each event `regressed` from now on. */
   on(event: 'regressed', listener: (...details: StoreEvents['regressed']) => void): this;
+  /** Calls a listener at each event `quarantined` from now on. */
   on(event: 'quarantined', listener: (...details: StoreEvents['quarantined']) => void): this;
+  /** Calls a listener at each event `poisoned` from now on. */
   on(event: 'poisoned', listener: (...details: StoreEvents['poisoned']) => void): this;
+  /** Calls a listener at each event `slowSync` from now on. */
   on(event: 'slowSync', listener: (...details: StoreEvents['slowSync']) => void): this;
+  /** Calls a listener that wants no details at each event of this name from now on. */
   on(event: keyof StoreEvents, listener: () => void): this;
 
-  /** Calls a listener no longer. */
+  /** Calls a listener at the event `regressed` no longer. */
   off(event: 'regressed', listener: (...details: StoreEvents['regressed']) => void): this;
+  /** Calls a listener at the event `quarantined` no longer. */
   off(event: 'quarantined', listener: (...details: StoreEvents['quarantined']) => void): this;
+  /** Calls a listener at the event `poisoned` no longer. */
   off(event: 'poisoned', listener: (...details: StoreEvents['poisoned']) => void): this;
+  /** Calls a listener at the event `slowSync` no longer. */
   off(event: 'slowSync', listener: (...details: StoreEvents['slowSync']) => void): this;
+  /** Calls a listener at events of this name no longer. */
   off(event: keyof StoreEvents, listener: () => void): this;
 
   /**
