@@ -1,4 +1,4 @@
-// BUILD: scripts/prebuild.mjs builds with the tools that its caller would get.
+// scripts/prebuild.mjs builds with the tools that its caller would get.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

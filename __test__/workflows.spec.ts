@@ -1,4 +1,4 @@
-// BUILD: a release waits for a trial of everything that it ships. scripts/workflows.mjs checks the
+// A release waits for a trial of everything that it ships. scripts/workflows.mjs checks the
 // workflows as they are; here each fault that it is for is planted, and found.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

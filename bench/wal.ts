@@ -10,10 +10,20 @@ import {
   judgeCounters,
   judgeRates,
   judgeRival,
+  judgeRivalAtBest,
   judgeRivalInRust,
   perSecond,
 } from './lib/log-demands.ts';
-import { type Log, floor, growing, handed, hiqlite, hop, inRust } from './lib/logs.ts';
+import {
+  type Log,
+  floor,
+  growing,
+  handed,
+  hiqlite,
+  hiqliteAtBest,
+  hop,
+  inRust,
+} from './lib/logs.ts';
 import {
   AT_ONCE,
   BULK,
@@ -43,6 +53,7 @@ const MAKERS = {
   appendSyncPwrite: (directory: string) => blocking(directory, 'pwrite'),
   appendSyncMmap: (directory: string) => blocking(directory, 'mmap'),
   hiqlite,
+  hiqliteAtBest,
   hop,
 } satisfies Record<string, MakeLog>;
 
@@ -132,13 +143,14 @@ function sayHop(name: string, hop: Rounds | undefined): void {
 /** What is demanded of each of ours. */
 function judge(of: Of, lowest: Measured, hops: Hops): void {
   judgeCounters(of('floor'), of('growing'));
-  const rival = of('hiqlite');
+  const [rival, atBest] = [of('hiqlite'), of('hiqliteAtBest')];
   for (const name of ['rustPwrite', 'rustMmap'] as const) {
     const own = of(name);
     if (own === undefined) continue;
     judgeCost(own, name === 'rustPwrite');
     judgeRates(own);
     if (rival !== undefined) judgeRival(own, rival);
+    if (atBest !== undefined) judgeRivalAtBest(own, atBest);
   }
   for (const name of ['appendPwrite', 'appendMmap'] as const) {
     const own = of(name);
@@ -152,7 +164,7 @@ function judge(of: Of, lowest: Measured, hops: Hops): void {
     if (own === undefined) continue;
     judgeCost(own, name === 'appendSyncPwrite');
     judgeBlocking(own, lowest);
-    if (rival !== undefined) judgeRivalInRust(own, rival);
+    if (atBest !== undefined) judgeRivalInRust(own, atBest);
   }
 }
 

@@ -103,10 +103,16 @@ export function judgeRates(own: Measured): void {
   }
 }
 
-/** Ours in Rust against the other log, which is in Rust as well. */
+/** Ours in Rust against the other log, which is in Rust as well, each as its users call it. */
 export function judgeRival(own: Measured, rival: Measured): void {
   const what = `${own.log.name} against hiqlite-wal`;
   atMost(`${what}: p50 of an append`, 0.85, ratio(own.single, rival.single));
+}
+
+/** The same against its best case. Of a lone append it is noted alone: see docs/benchmarks.md. */
+export function judgeRivalAtBest(own: Measured, rival: Measured): void {
+  const what = `${own.log.name} against the best case of hiqlite-wal`;
+  note(`${what}: p50 of an append ${number(ratio(own.single, rival.single))}x`);
   const rate = perSecond(own.together, AT_ONCE) / perSecond(rival.together, AT_ONCE);
   atLeast(`${what}: the rate of 64 at once`, 8, rate);
   atLeast(`${what}: the rate of 100,000 in one go`, 2.5, ratio(rival.bulk, own.bulk));
@@ -114,7 +120,7 @@ export function judgeRival(own: Measured, rival: Measured): void {
 
 /** Ours from JavaScript against the other log from Rust. */
 export function judgeRivalInRust(own: Measured, rival: Measured): void {
-  const what = `${own.log.name} against hiqlite-wal from Rust: p50 of an append`;
+  const what = `${own.log.name} against the best case of hiqlite-wal from Rust: p50 of an append`;
   atMost(what, 1, ratio(own.single, rival.single));
 }
 

@@ -20,6 +20,7 @@ mod floor;
 mod hiqlite;
 mod hop;
 mod jobs;
+mod raft;
 mod tidemark;
 
 use std::error::Error;
@@ -34,8 +35,8 @@ const RECORD_BYTES: usize = 256;
 const SEGMENT_BYTES: u32 = 16 << 20;
 
 const USAGE: &str = "usage: wal-peer floor FILE | grow FILE | hop | handed FILE | hiqlite DIR | \
-     hiqlite-open DIR | hiqlite-fill DIR BYTES | tidemark DIR IO | tidemark-open DIR | \
-     tidemark-fill DIR BYTES";
+     hiqlite-raft DIR | hiqlite-open DIR | hiqlite-fill DIR BYTES | tidemark DIR IO | \
+     tidemark-open DIR | tidemark-fill DIR BYTES";
 
 fn run(args: &[&str]) -> Result<()> {
     match *args {
@@ -46,6 +47,9 @@ fn run(args: &[&str]) -> Result<()> {
             jobs::work_off("handed", hop::HandOver::around(floor::Floor::written(file)?))
         }
         ["hiqlite", directory] => jobs::work_off("hiqlite", hiqlite::Log::create(directory)?),
+        ["hiqlite-raft", directory] => {
+            jobs::work_off("hiqlite-raft", raft::Log::create(directory)?)
+        }
         ["hiqlite-open", directory] => {
             jobs::work_off("hiqlite-open", hiqlite::Closed::at(directory)?)
         }
