@@ -34,7 +34,7 @@ import {
 } from './lib/measured-logs.ts';
 import { awaited, blocking, floorAwaited, floorInJavaScript } from './lib/own-logs.ts';
 import { latency, leftOut, note, number, table } from './lib/report.ts';
-import { type Rounds, median, ratio } from './lib/rounds.ts';
+import { type Rounds, quantile, ratio } from './lib/rounds.ts';
 
 /** Enough for all that is appended here. */
 const IMAGE_BYTES = 3 * 2 ** 30;
@@ -137,7 +137,11 @@ function hopsOf(of: Of): Hops {
 }
 
 function sayHop(name: string, hop: Rounds | undefined): void {
-  if (hop !== undefined) note(`${name}: ${number(median(hop.flat()) * 1000)} us`);
+  if (hop === undefined) return;
+  const [low, mid, high] = [0.25, 0.5, 0.75].map((part) =>
+    number(quantile(hop.flat(), part) * 1000),
+  );
+  note(`${name}: ${mid ?? ''} us (half of them from ${low ?? ''} to ${high ?? ''})`);
 }
 
 /** What is demanded of each of ours. */

@@ -1,6 +1,6 @@
 // What is demanded of a log, beside what came out.
 import { AT_ONCE, BULK, type Measured } from './measured-logs.ts';
-import { demand, note, number } from './report.ts';
+import { demand, leftOut, note, number } from './report.ts';
 import { type Rounds, median, quantile, ratio } from './rounds.ts';
 
 const isMeasured = (rounds: Rounds): boolean => rounds.length > 0;
@@ -50,7 +50,7 @@ export function judgeCost({ log: { name }, cost }: Measured, writesBlocks: boole
  * sync than to block for it. Both have slept for as long as the disk took.
  */
 export const hopInNode = (awaited: Rounds, blocking: Rounds): Rounds =>
-  awaited.map((round, index) => [(median(round) - median(blocking[index] ?? [])) / 2]);
+  awaited.map((round, index) => [Math.max(0, (median(round) - median(blocking[index] ?? [])) / 2)]);
 
 /** What an append that is awaited is compared with beside the floor. */
 export interface Hops {
@@ -71,6 +71,8 @@ export function judgeAwaited(own: Measured, lowest: Rounds, hops: Hops): void {
   if (inNode !== undefined) {
     const is = ratio(own.single, plus(lowest, inNode));
     atMost(`${name}: p50 of the floor and one hop`, 1.25, is);
+  } else {
+    leftOut(`${name}: p50 of the floor and one hop`, 'the hop was not measured');
   }
   // Not demanded, and beside what else it might be compared with.
   const others: readonly (readonly [string, Rounds | undefined])[] = [

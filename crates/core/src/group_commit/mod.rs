@@ -40,7 +40,8 @@ use self::queue::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::poison::Poison;
 
-/// What a store does with its operations. Called on its commit thread alone.
+/// What a store does with its operations. Called on its commit thread, but for what
+/// [`DirectEngine`] says.
 pub trait Engine: Send + 'static {
     /// What a caller asks for.
     type Op: Send + 'static;
@@ -94,7 +95,8 @@ pub trait Engine: Send + 'static {
 
 /// An engine that never waits for a lock, so that a blocking caller may commit on its own thread.
 pub trait DirectEngine: Engine {
-    /// Commits an operation, as a group of its own: returns when its result is true on the medium.
+    /// Commits an operation, as a group of its own: returns when its result is true, on the medium
+    /// as far as the operation asks for that. Called on the caller's thread, beside [`Engine::due`].
     ///
     /// # Errors
     /// Whatever the operation comes to.

@@ -215,8 +215,10 @@ impl<Op, T> Shared<Op, T> {
     pub(super) fn begin_direct(&self, size_bytes: usize) -> bool {
         let mut queue = self.lock();
         let is_next = queue.pending.is_empty() && queue.users > 0 && !queue.exited;
-        if is_next && !self.poison.is_set() {
-            queue.in_flight_bytes = queue.in_flight_bytes.saturating_add(size_bytes);
+        let after = queue.in_flight_bytes.saturating_add(size_bytes);
+        let has_room = after <= self.limits.in_flight_bytes_max || queue.in_flight_bytes == 0;
+        if is_next && has_room && !self.poison.is_set() {
+            queue.in_flight_bytes = after;
             queue.unsettled += 1;
             return true;
         }

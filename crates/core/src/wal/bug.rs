@@ -8,7 +8,8 @@ use crate::group_commit::Outbox;
 /// A bug of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
-    /// Callers hear of success before anything is written.
+    /// Callers hear of success before anything is written; what a call that blocks appends is
+    /// written with what comes next.
     AcknowledgeBeforeWrite,
     /// Readers in other processes are told of entries before they are synced.
     PublishBeforeSync,

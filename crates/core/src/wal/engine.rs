@@ -47,12 +47,6 @@ pub(super) enum Until {
     Durable,
 }
 
-impl Until {
-    const fn syncs_at_once(self) -> bool {
-        matches!(self, Self::Durable | Self::WrittenThenSync)
-    }
-}
-
 /// Commits to a log. It has the directory's lock for as long as it lives.
 pub struct WalEngine {
     pub(super) storage: Arc<dyn Storage>,
@@ -182,7 +176,7 @@ impl WalEngine {
 
     /// Writes, syncs if anybody asked for it, and settles.
     fn finish_group(&mut self, waiting: Vec<Waiting>, outbox: &mut Outbox<WalOutcome>) {
-        let at_once = waiting.iter().any(|waiting| waiting.until.syncs_at_once());
+        let at_once = waiting.iter().any(|waiting| waiting.until != Until::Written);
         let waiting = self.honest(waiting, outbox);
         let mut done = self.poison.check().and_then(|()| self.write());
         let (durable, written): (Vec<_>, Vec<_>) =
@@ -292,16 +286,18 @@ impl DirectEngine for WalEngine {
     fn commit_one(&mut self, op: &WalOp) -> Result<WalOutcome> {
         self.sync_if_due();
         let staged = self.stage(op.clone());
-        let at_once = staged.as_ref().is_ok_and(|(_, until)| until.syncs_at_once());
         if staged.is_ok() && self.acknowledges_early() {
             return staged.map(|(outcome, _)| outcome);
         }
         // Also where it is refused: what was staged on the way, as a roll, is told.
         let mut done = self.poison.check().and_then(|()| self.write());
-        if at_once {
+        let (outcome, until) = staged?;
+        if until == Until::Durable {
             done = done.and_then(|()| self.sync());
+        } else if until == Until::WrittenThenSync && done.is_ok() {
+            // E-2: whoever asked for "written" is told of the write, here as in a group.
+            let _poisons_if_it_fails = self.sync();
         }
-        let (outcome, _) = staged?;
         done.map(|()| outcome).map_err(Error::indeterminate)
     }
 }

@@ -1,7 +1,7 @@
 //! What readers see of a log: its ends, where its entries are, the newest of them, and who waits
 //! for more.
 //!
-//! The commit thread (or, beside a writer in another process, the thread that follows it) applies
+//! Whoever commits (or, beside a writer in another process, the thread that follows it) applies
 //! what it wrote, in order, and in two steps: when it is written, and when it is durable.
 //!
 //! Invariants

@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use tidemark_core::event::Event;
-use tidemark_core::group_commit::{Engine, Enqueued, commit_inline, due_inline};
+use tidemark_core::group_commit::{DirectEngine, Engine, Enqueued, commit_inline, due_inline};
 use tidemark_core::wal::{
     Records, SyncLevel, SyncOverride, Visibility, WalOp, WalOptions, WalOutcome,
 };
@@ -79,6 +79,37 @@ fn c5_constant_load_does_not_put_the_sync_off() {
         assert!(undurable <= 5, "{undurable} groups of 50 ms each are not durable after 200 ms");
         desk.world.with_disk(|disk| disk.advance(Duration::from_millis(50)));
     }
+}
+
+/// C5: the same of calls that block, each of which commits on its caller's thread.
+#[test]
+fn c5_constant_calls_do_not_put_the_sync_off() {
+    let mut desk = Desk::new(interval(200));
+    for number in 1..200 {
+        let called = desk.parts.engine.commit_one(&append(number, 50));
+        assert_eq!(
+            called.unwrap(),
+            WalOutcome::Appended { first: number.into(), last: number.into() }
+        );
+        let undurable = u64::from(number) - durable_last(&desk);
+        assert!(undurable <= 5, "{undurable} calls of 50 ms each are not durable after 200 ms");
+        desk.world.with_disk(|disk| disk.advance(Duration::from_millis(50)));
+    }
+}
+
+/// E-2: with `immediate_async` the write is told, by a call that blocks as well; a sync that fails
+/// after it poisons the log.
+#[test]
+fn a_call_that_asks_for_written_does_not_hear_of_the_sync() {
+    let scratch = Scratch::new();
+    let (fails, storage) = failing(Site::SegmentSync, OsError::EIO);
+    let wal = Machine::on(storage).open(&scratch.path("log"));
+    put(&wal, "durable");
+    fails.store(true, Ordering::SeqCst);
+    let written = wal.call(&with_level(2, SyncOverride::ImmediateAsync));
+    assert_eq!(written.unwrap(), WalOutcome::Appended { first: 2, last: 2 });
+    let later = wal.call(&append(3, 100)).unwrap_err();
+    assert_eq!(later.kind(), ErrorKind::Poisoned);
 }
 
 /// C4: with `immediate_async` the result comes after the write, and the sync at once after that.

@@ -8,7 +8,7 @@ use tidemark_core::wal::{Visibility, WalOp, WalOptions, WalOutcome, WalParts, Wa
 use tidemark_core::{Result, Storage};
 use tidemark_sim::{Actor, Disk, Plan, Process, Report, World};
 
-use super::wal_support::{LOG, Model, small};
+use super::wal_support::{LOG, Model, commit, small};
 
 /// More steps than anything that is due ever takes.
 const DUE_MAX: usize = 100;
@@ -20,6 +20,8 @@ pub(crate) struct Desk {
     pub(crate) parts: WalParts,
     /// What the log holds, by what succeeded.
     pub(crate) model: Model,
+    /// Groups that were committed.
+    turn: usize,
 }
 
 impl Desk {
@@ -47,12 +49,13 @@ impl Desk {
     ) -> Self {
         let parts = WalParts::open_inline(storage, Path::new(LOG), options).unwrap();
         assert_eq!(Model::of(&parts).unwrap(), model, "what is opened is what was left");
-        Self { world: world.clone(), process: process.clone(), parts, model }
+        Self { world: world.clone(), process: process.clone(), parts, model, turn: 0 }
     }
 
     /// Commits a group, and applies to the model what succeeded.
     pub(crate) fn try_commit(&mut self, group: &[WalOp]) -> Vec<Result<WalOutcome>> {
-        let results = commit_inline(&mut self.parts.engine, group.to_vec(), |_, _| ()).unwrap();
+        let results = commit(&mut self.parts.engine, self.turn, group, |_, _| ());
+        self.turn += 1;
         for (op, result) in group.iter().zip(&results) {
             if result.is_ok() {
                 self.model.apply(op);
@@ -133,7 +136,7 @@ impl Desk {
         let process = world.process();
         let parts = WalParts::open_inline(&process.storage(), Path::new(LOG), small()).unwrap();
         let model = Model::of(&parts).unwrap();
-        Self { world: world.clone(), process, parts, model }
+        Self { world: world.clone(), process, parts, model, turn: 0 }
     }
 
     /// A reader that knew this writer, which is dead now.

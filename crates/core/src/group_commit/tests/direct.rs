@@ -101,6 +101,25 @@ fn who_has_a_result_of_the_commit_thread_finds_the_engine_free() {
     });
 }
 
+/// GC-4: bytes of a group whose results are on their way still count, and a call that finds no room
+/// beside them queues up.
+#[test]
+fn a_call_that_finds_no_room_does_not_commit_on_its_own_thread() {
+    let rig = Rig::direct_with_room(OP_BYTES + OP_BYTES / 2);
+    let ((came, delivery), (go_on, detained)) = (channel(), channel());
+    let sink: Arc<dyn Sink<u32>> =
+        Arc::new(Detained { came: Mutex::new(came), go_on: Mutex::new(detained) });
+    let (op, size_bytes, sink) = (Toy::from(1), OP_BYTES, &sink);
+    let request = Request { op, size_bytes, deadline: None, ticket: 1, sink, wake: true };
+    assert_eq!(rig.commit.enqueue(request).unwrap(), Enqueued::Accepted);
+    delivery.recv_timeout(HANG).expect("the first is delivered");
+    rig.step_until(&Step::Release);
+    assert!(!rig.commit.shared.begin_direct(OP_BYTES), "the first still counts");
+    go_on.send(()).unwrap();
+    assert_eq!(call(&rig, 2).unwrap(), 2);
+    rig.step_until(&Step::Commit(vec![2]));
+}
+
 /// What a direct commit leaves for later is done by the commit thread, which was asleep.
 #[test]
 fn the_commit_thread_hears_of_what_is_due_after_a_direct_commit() {

@@ -233,6 +233,12 @@ impl Rig {
         Self::start(gated, Limits::default(), delay, true)
     }
 
+    /// The same with room for so many bytes.
+    pub(super) fn direct_with_room(in_flight_bytes_max: usize) -> Self {
+        let limits = Limits { in_flight_bytes_max, ..Limits::default() };
+        Self::start(Gated::Nothing, limits, Duration::ZERO, true)
+    }
+
     pub(super) fn with(gated: Gated, limits: Limits, delay: Duration) -> Self {
         Self::start(gated, limits, delay, false)
     }
