@@ -7,12 +7,24 @@ export type Measure = () => Promise<number[]> | number[];
 export type Rounds = readonly (readonly number[])[];
 
 /**
- * The order of a round: each time another begins, and every other time it goes backward. Whoever
- * comes after somebody pays for what the disk still does for that one; nobody always does.
+ * The order of a round, as dice would have it, but the same in every run. Whoever comes after
+ * somebody pays for what the disk still does for that one, and for the caches: nobody always comes
+ * after the same one.
  */
 function order(count: number, round: number): number[] {
-  const turns = Array.from({ length: count }, (_, index) => (index + (round >> 1)) % count);
-  return round % 2 === 0 ? turns : turns.reverse();
+  let state = round + 1;
+  // The constants are those of Numerical Recipes; the upper bits are the better ones.
+  const below = (limit: number): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * limit);
+  };
+  below(count);
+  const turns = Array.from({ length: count }, (_, index) => index);
+  for (let last = count - 1; last > 0; last -= 1) {
+    const chosen = below(last + 1);
+    [turns[last], turns[chosen]] = [turns[chosen] as number, turns[last] as number];
+  }
+  return turns;
 }
 
 /** Runs round after round, each with everybody in turn, after one that is thrown away. */
