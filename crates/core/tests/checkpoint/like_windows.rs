@@ -2,6 +2,7 @@
 //! of this process or of another, has to replace.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tidemark_core::checkpoint::{JsonFileOptions, Recover};
 use tidemark_sim::{Disk, World};
@@ -52,4 +53,23 @@ fn what_is_open_while_it_is_judged_is_replaced_and_moved_aside() {
     }
     let names = world.disk().names("/data");
     assert_eq!(names.iter().filter(|name| name.contains(".corrupt-")).count(), 3, "{names:?}");
+}
+
+/// JF-4: numbers of files come back at once and times have coarse steps, as on FAT. A file of the
+/// same size is then in nothing different from the one that this process wrote.
+#[test]
+fn a_checkpoint_of_another_process_is_seen_though_its_file_looks_like_our_own() {
+    let world = world();
+    world.with_disk(|disk| disk.set_timestamp_granularity(Duration::from_secs(2)));
+    let processes = [(); 2].map(|()| Process::on(world.process().storage()));
+    let [one, other] = processes.each_ref().map(|process| process.open(Path::new(PATH)));
+    assert_eq!(one.put(&key(1), at(10)).unwrap(), applied(at(10)));
+    assert_eq!(other.put(&key(1), at(11)).unwrap(), applied(at(11)));
+    assert_eq!(other.put(&key(1), at(15)).unwrap(), applied(at(15)));
+    assert!(!one.put(&key(1), at(12)).unwrap().applied, "15 is acknowledged");
+    assert_eq!(one.get(&key(1)).unwrap(), Some(at(15)));
+    assert_eq!(other.put(&key(1), at(16)).unwrap(), applied(at(16)));
+    assert_eq!(other.put(&key(1), at(17)).unwrap(), applied(at(17)));
+    one.refresh().unwrap();
+    assert_eq!(one.get(&key(1)).unwrap(), Some(at(17)));
 }

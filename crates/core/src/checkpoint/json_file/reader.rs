@@ -2,7 +2,8 @@
 //!
 //! The last file that was read or written is kept open, so that its inode cannot be given to
 //! another one; device, inode, size, mtime and ctime together tell whether the path still leads to
-//! the same bytes.
+//! the same bytes. Where an open file may not be replaced, nothing is kept open and nothing can be
+//! told from that: there the file is read each time.
 //!
 //! Whoever shows a file that somebody else wrote syncs it and its directory first (JF-3): its
 //! writer may have died between the rename and the sync, and a power cut could take back what a
@@ -59,7 +60,8 @@ impl Identity {
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) identity: Identity,
-    /// Kept open for as long as the identity is compared, but where it would be in the way.
+    /// Kept open for as long as the identity is compared. Without it, the identity may be another
+    /// file's by now, and tells nothing.
     pub(super) file: Option<Box<dyn File>>,
 }
 
@@ -269,9 +271,10 @@ impl JsonFileReader {
         })
     }
 
-    /// The file that the view holds, as far as it is known.
+    /// The file that the view holds, as far as it can be told from others: while it is open.
     pub(super) fn known(&self) -> Option<Identity> {
-        self.state().known.as_ref().map(|known| known.identity)
+        let state = self.state();
+        state.known.as_ref().filter(|known| known.file.is_some()).map(|known| known.identity)
     }
 
     /// The file that the path leads to now, to be compared with what was judged (JF-11).
