@@ -1,19 +1,24 @@
 //! From the path that a user gives to the file that it means.
 //!
 //! Symbolic links are resolved once, when a store is opened: lock file and temporaries lie beside
-//! the real file, so that every path to it leads to the same lock.
+//! the real file, so that every path to it leads to the same lock. Where one file answers to several
+//! names, it is the one that the file has itself.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{self, Path, PathBuf};
 
 use tidemark_storage::{
-    File, FileKind, FileSystem, FileSystemClass, OsError, Site, Storage, is_plain,
+    File, FileKind, FileSystem, FileSystemClass, OsError, Site, Stat, Storage, folded, is_plain,
+    is_short,
 };
 
 use crate::checkpoint::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::registry::StoreId;
 use crate::temporary;
+
+/// How often a file is asked for its name that is replaced meanwhile.
+const NAME_ATTEMPTS_MAX: usize = 16;
 
 /// A file that exists or could be made, by its real path.
 #[derive(Clone, Debug)]
@@ -58,7 +63,51 @@ impl RealPath {
             Err(os) if os.is_not_found() => {}
             Err(os) => return Err(Error::os("look at", path, os)),
         }
-        Ok(Self { file, directory, id: StoreId { directory: stat.id, name } })
+        let id = StoreId { directory: stat.id, name };
+        if storage.folds_names() {
+            return Self { file, directory, id }.by_its_own_name(storage, path);
+        }
+        Ok(Self { file, directory, id })
+    }
+
+    /// The same file by the name that it has, whatever was written instead: in another case or in
+    /// short, it would have another lock beside it.
+    fn by_its_own_name(self, storage: &dyn Storage, path: &Path) -> Result<Self> {
+        for _ in 0..NAME_ATTEMPTS_MAX {
+            let real = match storage.real_path(Site::OpenResolve, &self.file) {
+                Ok(real) => real,
+                Err(os) if os.is_not_found() => return self.by_a_new_name(path),
+                Err(os) => return Err(Error::os("ask for the name of", path, os)),
+            };
+            let holds = |parent: &Path| storage.stat(Site::OpenResolve, parent);
+            // Replaced while it was asked, it may have told a name elsewhere.
+            if real.parent().map(holds).transpose().is_ok_and(|stat| self.is_in(stat.as_ref()))
+                && let Some(name) = real.file_name()
+            {
+                check_name(path, name)?;
+                let id = StoreId { name: folded(name), ..self.id };
+                return Ok(Self { file: self.directory.join(name), directory: self.directory, id });
+            }
+        }
+        let message = format!("{} keeps being replaced; open it again", path.display());
+        Err(Error::new(ErrorKind::Io, message).at(path))
+    }
+
+    /// A file that does not exist, which gets this name when it is made.
+    fn by_a_new_name(self, path: &Path) -> Result<Self> {
+        if is_short(&self.id.name) {
+            let message = format!(
+                "{} does not exist and may be read as the short name of another file; use another",
+                path.display()
+            );
+            return Err(Error::invalid_argument(message).at(path));
+        }
+        let id = StoreId { name: folded(&self.id.name), ..self.id };
+        Ok(Self { id, ..self })
+    }
+
+    fn is_in(&self, directory: Option<&Stat>) -> bool {
+        directory.is_some_and(|stat| stat.id == self.id.directory)
     }
 
     /// Opens the directory that was found.
@@ -78,9 +127,9 @@ impl RealPath {
 
     /// The file's name with something appended, beside it.
     pub(crate) fn beside(&self, suffix: &str) -> PathBuf {
-        let mut name = self.id.name.clone();
-        name.push(suffix);
-        self.directory.join(name)
+        let mut path = self.file.clone().into_os_string();
+        path.push(suffix);
+        path.into()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::Result;
 pub struct StoreId {
     /// The directory, whatever path led to it.
     pub directory: FileId,
-    /// The name within it.
+    /// The name within it; the same for all names that the system takes for one.
     pub name: OsString,
 }
 

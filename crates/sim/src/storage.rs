@@ -128,6 +128,10 @@ impl Storage for SimStorage {
         !self.world.with_disk(|disk| disk.like_windows)
     }
 
+    fn folds_names(&self) -> bool {
+        self.world.with_disk(|disk| disk.like_windows)
+    }
+
     fn monotonic(&self) -> Duration {
         self.world.read_clock(self.pid)
     }

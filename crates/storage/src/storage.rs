@@ -98,6 +98,12 @@ pub trait Storage: Debug + Send + Sync {
         true
     }
 
+    /// Whether one file answers to several names: in another case ([`crate::folded`]), or in short
+    /// ([`crate::is_short`]). [`Storage::real_path`] tells the one that it has then.
+    fn folds_names(&self) -> bool {
+        false
+    }
+
     /// Time since some fixed moment of this machine; never goes back.
     fn monotonic(&self) -> Duration;
 

@@ -416,6 +416,23 @@ fn a_device_is_no_file_and_its_name_is_not_plain() {
     assert!(found.is_err() || found.unwrap().kind == FileKind::Special);
 }
 
+/// Two names of one file would be two locks beside it. Short names are made only where the volume
+/// is told to.
+#[test]
+fn a_real_path_has_the_name_that_the_file_has() {
+    let scratch = Scratch::new();
+    drop(scratch.file("A long Name.json", b"x"));
+    for name in ["a LONG nAME.JSON", "A long Name.json", "ALONGN~1.JSO"] {
+        match RealStorage.real_path(HERE, &scratch.path(name)) {
+            Err(error) if name.contains('~') && error.is_not_found() => {
+                println!("not shown: no short name was made");
+            }
+            real => assert_eq!(real.unwrap().file_name(), Some("A long Name.json".as_ref())),
+        }
+    }
+    assert!(RealStorage.folds_names());
+}
+
 /// A real path is one that people and other programs can use.
 #[test]
 fn a_real_path_has_no_prefix_and_leads_to_the_same_place() {

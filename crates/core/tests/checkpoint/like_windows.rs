@@ -1,9 +1,10 @@
 //! The store on a system that does not replace open files: nothing may stay open that the next put,
-//! of this process or of another, has to replace.
+//! of this process or of another, has to replace. It takes several names for one file's.
 
 use std::path::Path;
 use std::time::Duration;
 
+use tidemark_core::ErrorKind;
 use tidemark_core::checkpoint::{JsonFileOptions, Recover};
 use tidemark_sim::{Disk, World};
 
@@ -72,4 +73,21 @@ fn a_checkpoint_of_another_process_is_seen_though_its_file_looks_like_our_own() 
     assert_eq!(other.put(&key(1), at(17)).unwrap(), applied(at(17)));
     one.refresh().unwrap();
     assert_eq!(one.get(&key(1)).unwrap(), Some(at(17)));
+}
+
+/// JF-2: each name of a file leads to the same instance, and to the same lock.
+#[test]
+fn names_that_mean_one_file_share_a_store_and_a_short_name_of_nothing_is_refused() {
+    let world = world();
+    let process = Process::on(world.process().storage());
+    let one = process.open(Path::new(PATH));
+    let other = process.open(Path::new("/data/State.JSON"));
+    assert_eq!(other.put(&key(1), at(7)).unwrap(), applied(at(7)));
+    assert_eq!(one.get(&key(1)).unwrap(), Some(at(7)), "one view");
+    assert_eq!(world.disk().names("/data"), ["state.json", "state.json.lock"]);
+    let short = process.try_open(Path::new("/data/STATE~1.JSO"), JsonFileOptions::default());
+    assert_eq!(short.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    world.with_disk(|disk| disk.write_durable("/data/ODD~1.JSO", "not JSON", 0o600));
+    let odd = process.try_open(Path::new("/data/ODD~1.JSO"), JsonFileOptions::default());
+    assert_eq!(odd.unwrap_err().kind(), ErrorKind::Decode, "a file has the name that it has");
 }

@@ -141,6 +141,10 @@ impl Storage for RealStorage {
         false
     }
 
+    fn folds_names(&self) -> bool {
+        true
+    }
+
     fn monotonic(&self) -> Duration {
         clock::monotonic()
     }
