@@ -66,7 +66,10 @@ pub fn write_file_atomic(
         Err(os) => return Err(Error::os("look at", &real.file, os)),
     };
     // Opened before anything changes: without permission or descriptors this is a definite failure.
-    let open = || storage.open_dir(Site::DirectoryOpen, &real.directory);
+    let open = || {
+        let directory = storage.open_dir(Site::DirectoryOpen, &real.directory)?;
+        directory.prepare_sync(Site::SyncPrepare).map(|()| directory)
+    };
     let directory = options.durable.then(open).transpose();
     let directory = directory.map_err(|os| Error::os("open the directory", &real.directory, os))?;
     let mode = options.mode.unwrap_or(NEW_FILE_MODE);

@@ -184,12 +184,19 @@ impl RealDirectory {
         })
     }
 
-    /// Brings the name of the directory to the medium, whoever made it.
+    /// Brings the name of the directory to the medium, whoever made it. Where that takes the right
+    /// to make names beside it, and this process has none, whoever made it is believed.
     pub(crate) fn sync_name(&self, storage: &dyn Storage) -> Result<()> {
         let Some(parent) = self.path.parent() else { return Ok(()) };
-        storage
-            .sync_dir(Site::DirectoryMake, parent)
-            .map_err(|os| Error::os("sync the directory of", &self.path, os))
+        let site = Site::DirectoryMake;
+        let is_refused = || {
+            let opened = storage.open_dir(site, parent);
+            opened.is_ok_and(|directory| directory.prepare_sync(Site::SyncPrepare).is_err())
+        };
+        match storage.sync_dir(site, parent) {
+            Err(os) if os.errno == OsError::EACCES && is_refused() => Ok(()),
+            synced => synced.map_err(|os| Error::os("sync the directory of", &self.path, os)),
+        }
     }
 }
 

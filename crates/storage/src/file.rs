@@ -110,6 +110,15 @@ pub trait File: Debug + Send + Sync {
     /// As for [`File::allocate`].
     fn reserve(&self, site: Site, offset: u64, size_bytes: u64) -> Result<()>;
 
+    /// Gets what a sync needs and may not be had, a permission or a descriptor. Who must tell that
+    /// from a failed sync calls this first: nothing was tried then.
+    ///
+    /// # Errors
+    /// Whatever `open` answers; `EACCES` for a directory whose names this process may not sync.
+    fn prepare_sync(&self, _site: Site) -> Result<()> {
+        Ok(())
+    }
+
     /// Brings content, and what is needed to read it back, to the medium (`fdatasync`).
     ///
     /// # Errors

@@ -39,6 +39,8 @@ sites! {
 
     /// Opening a directory that will be synced.
     DirectoryOpen,
+    /// Getting what the sync of an open file or directory needs, before it is tried.
+    SyncPrepare,
     /// Making the directory of a store, and syncing its parent.
     DirectoryMake,
 

@@ -7,6 +7,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
+use std::os::windows::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
@@ -21,6 +22,8 @@ use tidemark_storage::{
 
 const HERE: Site = Site::Test;
 const HANG: Duration = Duration::from_secs(60);
+/// Somebody has a file open and does not share it.
+const SHARING_VIOLATION: i32 = 32;
 const PAGE: usize = 4096;
 
 struct Scratch(TempDir);
@@ -125,6 +128,25 @@ fn what_was_opened_to_be_read_is_synced_and_so_is_a_directory() {
     assert_eq!(directory.stat(HERE).unwrap().kind, FileKind::Directory);
     assert_eq!(errno(RealStorage.open_dir(HERE, &scratch.path("file"))), OsError::ENOTDIR);
     assert!(RealStorage.open_dir(HERE, &scratch.path("none")).unwrap_err().is_not_found());
+}
+
+/// No sync was tried while somebody has the file open and shares nothing, so that none has failed;
+/// who has it no more is no obstacle.
+#[test]
+fn what_a_sync_needs_is_waited_for_and_told_apart_from_a_failed_sync() {
+    let scratch = Scratch::new();
+    drop(scratch.file("file", b"x"));
+    let reader = scratch.open("file", Open::READ).unwrap();
+    let mut options = fs::OpenOptions::new();
+    // Shared to be read alone: nobody else may open it to write.
+    let scanner = options.read(true).share_mode(1).open(scratch.path("file")).unwrap();
+    assert_eq!(errno(reader.prepare_sync(HERE)), SHARING_VIOLATION);
+    thread::scope(|scope| {
+        let prepared = scope.spawn(|| reader.prepare_sync(HERE));
+        drop(scanner);
+        prepared.join().unwrap().unwrap();
+    });
+    reader.sync_all(HERE).unwrap();
 }
 
 #[test]

@@ -115,6 +115,33 @@ fn an_atomic_write_that_cannot_open_the_directory_changes_nothing() {
     assert_eq!(fs::read(&path).unwrap(), b"new", "without a sync there is no need of it");
 }
 
+/// JF-3, JF-7: no sync was tried, so that none has failed. A scanner has the file open (Windows).
+#[test]
+fn what_a_sync_needs_and_cannot_have_is_a_definite_failure_and_does_not_poison() {
+    for errno in ERRNOS {
+        let scratch = Scratch::new();
+        let flag = Arc::new(AtomicBool::new(false));
+        let shut = Arc::clone(&flag);
+        let storage = Hooked::storage(move |site| {
+            (site == Site::SyncPrepare && shut.load(Ordering::SeqCst)).then_some(errno)
+        });
+        let store = Process::on(Arc::clone(&storage)).open(&scratch.state());
+        write_as_another_program(&scratch.state(), [(key(1), at(7))]);
+        let inode_before = inode(&scratch.state());
+        flag.store(true, Ordering::SeqCst);
+        is_definite(store.refresh(), errno);
+        is_definite(store.put(&key(1), at(5)), errno);
+        is_definite(store.put(&key(1), at(9)), errno);
+        let options = AtomicWriteOptions { durable: true, mode: None };
+        is_definite(write_file_atomic(&storage, &scratch.state(), b"new", options), errno);
+        assert_eq!(store.get(&key(1)).unwrap(), None, "unproven, and not shown");
+        assert_eq!(inode(&scratch.state()), inode_before);
+        flag.store(false, Ordering::SeqCst);
+        store.refresh().unwrap();
+        assert_eq!(store.get(&key(1)).unwrap(), Some(at(7)), "the store goes on");
+    }
+}
+
 /// JF-3: a file system that was written to and lost its journal cannot sync any more (EROFS), and
 /// one that has no sync (EINVAL) may still be written to: what they show may never have reached the
 /// medium. Only one that is never written to, a squashfs, is read all the same.

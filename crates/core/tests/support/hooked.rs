@@ -178,6 +178,10 @@ impl File for HookedFile {
         self.hooked.ask(site).and_then(|()| self.file.reserve(site, offset, size_bytes))
     }
 
+    fn prepare_sync(&self, site: Site) -> Result<()> {
+        self.hooked.ask(site).and_then(|()| self.file.prepare_sync(site))
+    }
+
     fn sync_data(&self, site: Site) -> Result<()> {
         self.hooked.ask(site).and_then(|()| self.file.sync_data(site))
     }

@@ -347,15 +347,18 @@ impl JsonFileReader {
     }
 
     /// Makes sure that a file which somebody else wrote survives a power cut under its name
-    /// (JF-3). A failure poisons: a second sync that succeeds would prove nothing.
+    /// (JF-3). A failure poisons: a second sync that succeeds would prove nothing. What fails before
+    /// the first one does not.
     pub(super) fn prove(&self, known: &Known) -> Result<()> {
+        let failed = |os| Error::os("sync what another process wrote to", &self.path, os);
         let directory = self.open_dir()?;
+        let file = known.file.as_deref().ok_or(OsError::new(OsError::EINVAL, "fsync"));
+        let file = file.map_err(failed)?;
+        file.prepare_sync(Site::SyncPrepare).map_err(failed)?;
         self.metrics.file_syncs.add(1);
         self.metrics.directory_syncs.add(1);
         self.sync_or_poison(|| {
-            let file = known.file.as_deref().ok_or(OsError::new(OsError::EINVAL, "fsync"));
-            self.or_never_written(file.and_then(|file| file.sync_all(Site::JsonTrust)))
-                .map_err(|os| Error::os("sync what another process wrote to", &self.path, os))?;
+            self.or_never_written(file.sync_all(Site::JsonTrust)).map_err(failed)?;
             self.or_never_written(directory.sync_all(Site::JsonTrustDir))
                 .map_err(|os| Error::os("sync the directory", &self.directory, os))
         })
@@ -377,9 +380,11 @@ impl JsonFileReader {
     /// Opens the directory, to sync it. Who changes it opens it before that: without permission or
     /// descriptors that is a definite failure, and not one that poisons.
     pub(super) fn open_dir(&self) -> Result<Box<dyn File>> {
-        self.storage
-            .open_dir(Site::DirectoryOpen, &self.directory)
-            .map_err(|os| Error::os("open the directory", &self.directory, os))
+        let failed = |os| Error::os("open the directory", &self.directory, os);
+        let directory =
+            self.storage.open_dir(Site::DirectoryOpen, &self.directory).map_err(failed)?;
+        directory.prepare_sync(Site::SyncPrepare).map_err(failed)?;
+        Ok(directory)
     }
 
     pub(super) fn sync_dir(&self, directory: &dyn File, site: Site) -> Result<()> {

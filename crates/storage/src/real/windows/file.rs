@@ -2,10 +2,13 @@
 //!
 //! - A directory cannot be locked. Its lock is that of a file `LOCK` in it, which the first lock
 //!   makes, which nobody can remove or rename while somebody has it open, and which stays.
-//! - What was opened to be read cannot be synced. It is opened once more for that; who may not
-//!   write to a file at all believes it as it is.
-//! - Not every file system can sync a directory. Where this one cannot, its journal of names, if
-//!   it has one, is what there is, and [`super::volume`] proves nothing.
+//! - What was opened to be read cannot be synced. It is opened once more for that, patiently,
+//!   because a scanner may be in the way; who may not write to a file at all believes it as it is. A
+//!   directory that may not be written to is not believed: what renamed a file there may not have
+//!   synced it. Where the whole volume is read only, nothing is left to be synced.
+//! - Not every file system can sync a directory. Where this one does not know the call, its journal
+//!   of names, if it has one, is what there is, and [`super::volume`] proves nothing. Any other
+//!   answer is a failure.
 
 use std::fs;
 use std::io;
@@ -17,10 +20,11 @@ use windows_sys::Win32::Storage::FileSystem::{
     FILE_FLAG_OPEN_REPARSE_POINT, FILE_SHARE_READ, FILE_SHARE_WRITE,
 };
 
-use super::errno::{EACCES, UNKNOWN, at};
+use super::errno::{UNKNOWN, at};
 use super::lock::Held;
 use super::map::RealMap;
-use super::{calls, stat};
+use super::paths::patiently;
+use super::{calls, is_refusal, stat, volume};
 use crate::{Access, File, FileKind, LockMode, Map, OsError, Pages, Result, Site, Stat};
 
 /// The file that stands for the lock of the directory which holds it.
@@ -36,6 +40,9 @@ pub(super) struct RealFile {
     /// Where it is, if it is a directory.
     directory: Option<PathBuf>,
     lock_file: OnceLock<fs::File>,
+    /// What is synced instead of a file that was opened to be read; nothing where there is nothing
+    /// to be synced.
+    to_sync: OnceLock<Option<fs::File>>,
 }
 
 /// What a map keeps open.
@@ -48,7 +55,7 @@ pub(super) struct Opened {
 impl RealFile {
     pub(super) fn new(file: fs::File, access: Access) -> Self {
         let open = Arc::new(Opened { file, held: Held::default() });
-        Self { open, access, directory: None, lock_file: OnceLock::new() }
+        Self { open, access, directory: None, lock_file: OnceLock::new(), to_sync: OnceLock::new() }
     }
 
     pub(super) fn directory(file: fs::File, access: Access, path: &Path) -> Self {
@@ -121,28 +128,60 @@ impl RealFile {
         Ok(())
     }
 
-    fn sync(&self) -> Result<()> {
-        let synced = match self.access {
-            // Not retried: whether the bytes are still there to be written is then unknown.
-            Access::ReadWrite => self.file().sync_all(),
-            Access::Read if self.directory.is_some() => return Ok(()),
-            Access::Read => match calls::open_to_write(self.file()) {
-                Err(error) if error.raw_os_error() == Some(EACCES) => return Ok(()),
-                opened => opened.and_then(|file| file.sync_all()),
-            },
+    /// What is synced in its place, if anything is.
+    fn to_sync(&self) -> Result<Option<&fs::File>> {
+        if self.access == Access::ReadWrite {
+            return Ok(Some(self.file()));
+        }
+        if let Some(found) = self.to_sync.get() {
+            return Ok(found.as_ref());
+        }
+        let found = match &self.directory {
+            Some(directory) => refuse_unless_read_only(directory)?,
+            None => self.open_to_sync()?,
         };
-        match synced {
+        Ok(self.to_sync.get_or_init(|| found).as_ref())
+    }
+
+    /// The same file, opened to be written to; nothing if it may not be written to.
+    fn open_to_sync(&self) -> Result<Option<fs::File>> {
+        let open = || match calls::open_to_write(self.file()) {
+            // Whom the access list refuses is not refused for a moment.
+            Err(error) if error.raw_os_error().is_some_and(is_refusal) => Ok(Err(error)),
+            opened => opened.map(Ok),
+        };
+        let refused = match patiently(open).map_err(at("ReOpenFile"))? {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(refused) => refused,
+        };
+        // A file that only waits to be closed answers the same, whoever may write to it.
+        match stat::describe(self.file())?.link_count {
+            0 => Err(at("ReOpenFile")(refused)),
+            _ => Ok(None),
+        }
+    }
+
+    fn sync(&self) -> Result<()> {
+        let Some(file) = self.to_sync()? else { return Ok(()) };
+        // Not retried: whether the bytes are still there to be written is then unknown.
+        match file.sync_all() {
             Err(error) if self.directory.is_some() && is_unknown(&error) => Ok(()),
             synced => synced.map_err(at("FlushFileBuffers")),
         }
     }
 }
 
+/// Nothing is to be synced in a directory of a volume that is only read.
+fn refuse_unless_read_only(directory: &Path) -> Result<Option<fs::File>> {
+    if volume::file_system(directory)?.read_only {
+        return Ok(None);
+    }
+    Err(OsError::new(OsError::EACCES, "FlushFileBuffers"))
+}
+
 /// Whether the file system does not know how to sync a directory.
 fn is_unknown(error: &io::Error) -> bool {
-    error
-        .raw_os_error()
-        .is_some_and(|code| UNKNOWN.contains(&code) || code == EACCES || code == OsError::EINVAL)
+    error.raw_os_error().is_some_and(|code| UNKNOWN.contains(&code))
 }
 
 impl File for RealFile {
@@ -164,6 +203,10 @@ impl File for RealFile {
 
     fn reserve(&self, _site: Site, offset: u64, size_bytes: u64) -> Result<()> {
         self.grow(offset, size_bytes, false)
+    }
+
+    fn prepare_sync(&self, _site: Site) -> Result<()> {
+        self.to_sync().map(drop)
     }
 
     fn sync_data(&self, _site: Site) -> Result<()> {

@@ -27,8 +27,10 @@ use std::os::windows::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use windows_sys::Win32::Foundation::GENERIC_READ;
 use windows_sys::Win32::Storage::FileSystem::{
-    FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES,
+    FILE_ADD_FILE, FILE_ADD_SUBDIRECTORY, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT,
+    FILE_READ_ATTRIBUTES,
 };
 
 use self::errno::at;
@@ -91,25 +93,27 @@ impl Storage for RealStorage {
     }
 
     fn open_dir(&self, _site: Site, path: &Path) -> Result<Box<dyn File>> {
-        let open = |access| {
+        let open = |more: Option<u32>| {
             #[expect(clippy::disallowed_methods, reason = "Storage::open_dir is made of this")]
             let mut options = OpenOptions::new();
-            options.read(true).write(access == Access::ReadWrite);
+            options.access_mode(GENERIC_READ | more.unwrap_or_default());
             let directory = options.custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(path);
             let directory = directory.map_err(at("CreateFileW"))?;
+            let access = if more.is_some() { Access::ReadWrite } else { Access::Read };
             match stat::describe(&directory)?.kind {
                 FileKind::Directory => Ok(RealFile::directory(directory, access, path)),
                 _ => Err(OsError::new(OsError::ENOTDIR, "CreateFileW")),
             }
         };
-        // To sync a directory is to write to it, which not everybody may who may read it.
-        let directory = match open(Access::ReadWrite) {
-            Err(error) if matches!(error.errno, OsError::EACCES | OsError::EROFS) => {
-                open(Access::Read)
+        // A sync takes the right to add one or the other, which not everybody has who may read it:
+        // then it is the sync that is refused, and not a look at what the directory holds.
+        let mut opened = open(Some(FILE_ADD_FILE));
+        for less in [Some(FILE_ADD_SUBDIRECTORY), None] {
+            if opened.as_ref().is_err_and(|error| is_refusal(error.errno)) {
+                opened = open(less);
             }
-            opened => opened,
-        };
-        Ok(Box::new(directory?))
+        }
+        Ok(Box::new(opened?))
     }
 
     fn sync_dir(&self, site: Site, path: &Path) -> Result<()> {
@@ -157,6 +161,11 @@ impl Storage for RealStorage {
         let failed = OsError::new(OsError::EIO, "BCryptGenRandom");
         if calls::random(into) { Ok(()) } else { Err(failed) }
     }
+}
+
+/// Whether an error says that something may not be written to.
+const fn is_refusal(errno: i32) -> bool {
+    matches!(errno, OsError::EACCES | OsError::EROFS)
 }
 
 /// Opens what a path leads to, only to describe it.

@@ -4,9 +4,9 @@
 //!   and its like for devices wherever they are, and `:` for a stream within a file. A path that
 //!   begins with `\\?\` is taken as it is. [`is_plain`] says which names mean the same either way.
 //! - Whoever has a file open without sharing it, a virus scanner or an indexer, is in the way of a
-//!   rename and a removal for a moment: both are tried again, for half a second in all.
-//! - A rename asks to be written through; the sync of the directory that follows does the rest, as
-//!   far as the file system knows one.
+//!   rename, a removal and a sync for a moment: they are tried again, for half a second in all.
+//! - A rename asks to be written through, but for the way of POSIX, which cannot ask. The sync of
+//!   the directory that follows covers both, as far as the file system knows one.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -123,7 +123,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
 }
 
 /// Does something once more while somebody is in the way of it who may be gone soon.
-fn patiently(mut attempt: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+pub(super) fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let mut pause = PAUSE;
     for _ in 1..ATTEMPTS_MAX {
         match attempt() {
@@ -214,14 +214,14 @@ mod tests {
         let mut count = 0;
         let answer = patiently(|| {
             count += 1;
-            Err(busy())
+            Err::<(), _>(busy())
         });
         assert_eq!(answer.unwrap_err().raw_os_error(), Some(SHARING_VIOLATION));
         assert_eq!(count, ATTEMPTS_MAX);
         let mut count = 0;
         let missing = patiently(|| {
             count += 1;
-            Err(io::Error::from_raw_os_error(OsError::ENOENT))
+            Err::<(), _>(io::Error::from_raw_os_error(OsError::ENOENT))
         });
         assert!(missing.is_err() && count == 1, "what no patience changes is told at once");
     }
