@@ -277,6 +277,15 @@ fn a_lock_file_excludes_those_who_lock_all_of_it() {
     assert!(tries(ours.as_ref(), Site::LockAcquire, LockMode::Exclusive));
 }
 
+/// What frees a lock that nobody took makes no file for it.
+#[test]
+fn a_directory_that_was_never_locked_is_unlocked_without_a_trace() {
+    let scratch = Scratch::new();
+    let directory = RealStorage.open_dir(HERE, scratch.0.path()).unwrap();
+    directory.unlock(Site::LockRelease).unwrap();
+    assert!(RealStorage.read_dir(HERE, scratch.0.path()).unwrap().is_empty());
+}
+
 /// C11: a directory is locked by a file in it, which nobody takes away meanwhile.
 #[test]
 fn a_directory_is_locked_by_a_file_in_it() {
@@ -288,6 +297,7 @@ fn a_directory_is_locked_by_a_file_in_it() {
     assert!(fs::remove_file(scratch.path("LOCK")).is_err());
     assert!(fs::rename(scratch.path("LOCK"), scratch.path("else")).is_err());
     one.unlock(Site::LockRelease).unwrap();
+    open().unlock(Site::LockRelease).unwrap();
     assert!(tries(other.as_ref(), Site::LockAcquire, LockMode::Exclusive));
     drop(other);
     assert!(tries(one.as_ref(), Site::LockAcquire, LockMode::Exclusive));

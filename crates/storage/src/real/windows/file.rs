@@ -240,6 +240,10 @@ impl File for RealFile {
     }
 
     fn unlock(&self, _site: Site) -> Result<()> {
+        // To make the file of a directory's lock is the first lock's part.
+        if self.directory.is_some() && self.lock_file.get().is_none() {
+            return Ok(());
+        }
         self.open.held.release(self.to_lock()?)
     }
 
