@@ -26,7 +26,8 @@ interface Workflow {
   jobs: Record<string, Job | undefined>;
 }
 
-type Check = (workflow: Workflow) => string[];
+/** A workflow, and the one that makes what it is about. */
+type Check = (workflow: Workflow, prebuild: Workflow) => string[];
 
 const checks = (await import(path.join(root, 'scripts/lib/workflow-targets.mjs'))) as {
   prebuildFaults: Check;
@@ -36,6 +37,8 @@ const checks = (await import(path.join(root, 'scripts/lib/workflow-targets.mjs')
 
 const workflow = (name: string): Workflow =>
   parse(readFileSync(path.join(root, '.github/workflows', name), 'utf8')) as Workflow;
+
+const prebuild = workflow('prebuild.yml');
 
 /** The rows of what is built, which a test may change. */
 function rows({ jobs }: Workflow): Row[] {
@@ -67,12 +70,13 @@ function rewrite({ jobs }: Workflow, from: RegExp | string, to: string): void {
 }
 
 test('what is built, tried and published are the targets that there are', (t) => {
-  t.deepEqual(checks.prebuildFaults(workflow('prebuild.yml')), []);
-  t.deepEqual(checks.releaseFaults(workflow('release.yml')), []);
+  t.deepEqual(checks.prebuildFaults(workflow('prebuild.yml'), prebuild), []);
+  t.deepEqual(checks.releaseFaults(workflow('release.yml'), prebuild), []);
 });
 
-test('an addon is built with tools of exact versions', (t) => {
-  t.deepEqual(checks.toolFaults(workflow('prebuild.yml')), []);
+test('an addon is built with tools of exact versions, which say what is in it as well', (t) => {
+  t.deepEqual(checks.toolFaults(workflow('prebuild.yml'), prebuild), []);
+  t.deepEqual(checks.toolFaults(workflow('release.yml'), prebuild), []);
 });
 
 /** A fault, how it is planted in a workflow that has none, and what is said of it. */
@@ -209,16 +213,32 @@ const IN_TOOLS: readonly Planted[] = [
   ],
 ];
 
+const IN_TOOLS_OF_RELEASE: readonly Planted[] = [
+  [
+    'a list of what the addons contain by another compiler',
+    (of) => (of.env = { RUSTUP_TOOLCHAIN: '1.94.0' }),
+    /^RUSTUP_TOOLCHAIN is 1\.94\.0, in prebuild\.yml it is \d/,
+  ],
+  [
+    'the compiler that came out last',
+    (of) => {
+      rewrite(of, 'install "$RUSTUP_TOOLCHAIN"', 'install stable');
+    },
+    /^Rust stable is not \$RUSTUP_TOOLCHAIN$/,
+  ],
+];
+
 for (const [name, check, planted] of [
   ['prebuild.yml', checks.prebuildFaults, IN_PREBUILD],
   ['release.yml', checks.releaseFaults, IN_RELEASE],
   ['prebuild.yml', checks.toolFaults, IN_TOOLS],
+  ['release.yml', checks.toolFaults, IN_TOOLS_OF_RELEASE],
 ] as const) {
   for (const [title, plant, said] of planted) {
     test(`in ${name} ${title} is found`, (t) => {
       const changed = workflow(name);
       plant(changed);
-      const faults = check(changed);
+      const faults = check(changed, prebuild);
       t.true(
         faults.some((fault) => said.test(fault)),
         faults.join('\n'),

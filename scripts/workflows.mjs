@@ -121,10 +121,17 @@ function checkJob(where, job) {
 /** What a workflow owes the table of targets, by its file. */
 const OWED = {
   'prebuild.yml': [prebuildFaults, toolFaults],
-  'release.yml': [releaseFaults],
+  'release.yml': [releaseFaults, toolFaults],
 };
 
+/**
+ * @param {string} name
+ * @returns {Workflow}
+ */
+const read = (name) => parse(readFileSync(path.join(root, DIRECTORY, name), 'utf8'));
+
 await main(() => {
+  const prebuild = read('prebuild.yml');
   const names = readdirSync(path.join(root, DIRECTORY)).filter((name) => /\.ya?ml$/.test(name));
   for (const file of names) {
     const name = `${DIRECTORY}/${file}`;
@@ -137,7 +144,8 @@ await main(() => {
     }
     for (const [job, body] of Object.entries(workflow.jobs)) checkJob(`${name}: ${job}`, body);
     const owed = Object.entries(OWED).flatMap(([of, checks]) => (of === file ? checks : []));
-    errors.push(...owed.flatMap((faults) => faults(workflow)).map((fault) => `${name}: ${fault}`));
+    const faults = owed.flatMap((check) => check(workflow, prebuild));
+    errors.push(...faults.map((fault) => `${name}: ${fault}`));
   }
   process.stdout.write(errors.map((line) => `${line}\n`).join(''));
   const program = actionlint();

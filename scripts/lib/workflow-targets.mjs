@@ -167,16 +167,20 @@ export function releaseFaults({ jobs }) {
 }
 
 /**
- * What is wrong with the tools that an addon is built with: one of whatever version came out last.
+ * What is wrong with the tools that an addon is built with, or that say what is in it: one of
+ * whatever version came out last, or a compiler that is not that of the addons.
+ * @param {Workflow} workflow
  * @param {Workflow} prebuild
  * @returns {string[]}
  */
-export function toolFaults({ env = {}, jobs }) {
+export function toolFaults({ env = {}, jobs }, prebuild) {
   const script = Object.values(jobs).map(scripts).join('\n');
   /** @type {string[]} */
   const faults = [];
   const { RUSTUP_TOOLCHAIN: rust = '' } = env;
   if (!/^\d+\.\d+\.\d+$/.test(String(rust))) faults.push(`RUSTUP_TOOLCHAIN is no version: ${rust}`);
+  const { RUSTUP_TOOLCHAIN: theirs } = prebuild.env ?? {};
+  if (rust !== theirs) faults.push(`RUSTUP_TOOLCHAIN is ${rust}, in prebuild.yml it is ${theirs}`);
   for (const [, named] of script.matchAll(/\brustup toolchain install (\S+)/g)) {
     if (named !== '"$RUSTUP_TOOLCHAIN"') faults.push(`Rust ${named} is not $RUSTUP_TOOLCHAIN`);
   }
