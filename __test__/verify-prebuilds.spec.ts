@@ -66,6 +66,12 @@ linux('an addon that needs a newer glibc than promised is found', (t) => {
   t.regex(verdict(t, content), /: it needs glibc 2\.99, newer than 2\.17: .*--use-napi-cross\n/);
 });
 
+/** A symbol's version says whose it is: 0 is nobody's, 1 is whoever has it. */
+function forgetVersions(elf: Buffer): void {
+  const versions = section(elf, 0x6fffffff);
+  for (let at = 0; at < versions.size; at += 2) elf.writeUInt16LE(1, versions.offset + at);
+}
+
 linux('an addon that needs another library, or a symbol that no library has, is found', (t) => {
   const content = addon();
   // Names of its own table of strings: the first is that of dynamic symbols.
@@ -73,9 +79,7 @@ linux('an addon that needs another library, or a symbol that no library has, is 
   const names = content.subarray(offset, offset + size);
   names.write('libx', names.indexOf('libgcc_s.so.1\0'));
   t.regex(verdict(t, content), /: it needs libxcc_s\.so\.1\n/);
-  // Its version says whose it is: 0 is nobody's, 1 is whoever has it.
-  const versions = section(content, 0x6fffffff);
-  for (let at = 0; at < versions.size; at += 2) content.writeUInt16LE(1, versions.offset + at);
+  forgetVersions(content);
   t.regex(verdict(t, content), /: nobody it needs has the symbol .* and \d+ more\n/);
 });
 
@@ -148,6 +152,12 @@ linux('an addon that is not one of Node is found', (t) => {
 linux('an addon for glibc in the place of one for musl is found', (t) => {
   const where = { target: 'x86_64-unknown-linux-musl', file: 'linux-x64/node.napi.musl.node' };
   t.regex(verdict(t, addon(), where), /: it is linked against glibc\n/);
+});
+
+linux('an addon for musl, which has no versions, in the place of one for glibc is found', (t) => {
+  const content = addon();
+  forgetVersions(content);
+  t.regex(verdict(t, content), /: it is not linked against glibc\n/);
 });
 
 linux('an addon of another system is found', (t) => {
