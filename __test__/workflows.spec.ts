@@ -1,44 +1,25 @@
 // A release waits for a trial of everything that it ships. scripts/workflows.mjs checks the
 // workflows as they are; here each fault that it is for is planted, and found.
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
-import { parse } from 'yaml';
 import { root } from './support/compiled.ts';
-
-interface Row {
-  target: string;
-  os: string;
-  tests: string;
-  experimental: boolean;
-}
-
-interface Job {
-  needs?: string | string[];
-  'runs-on'?: string;
-  steps?: { run?: string }[];
-  strategy?: { matrix: { include?: Row[]; os?: string[] } };
-  'continue-on-error'?: boolean;
-}
-
-interface Workflow {
-  env?: Record<string, string>;
-  jobs: Record<string, Job | undefined>;
-}
-
-/** A workflow, and the one that makes what it is about. */
-type Check = (workflow: Workflow, prebuild: Workflow) => string[];
+import {
+  type Check,
+  type Planted,
+  type Row,
+  type Workflow,
+  isFound,
+  job,
+  prebuild,
+  rewrite,
+  workflow,
+} from './support/workflows.ts';
 
 const checks = (await import(path.join(root, 'scripts/lib/workflow-targets.mjs'))) as {
   prebuildFaults: Check;
   releaseFaults: Check;
   toolFaults: Check;
 };
-
-const workflow = (name: string): Workflow =>
-  parse(readFileSync(path.join(root, '.github/workflows', name), 'utf8')) as Workflow;
-
-const prebuild = workflow('prebuild.yml');
 
 /** The rows of what is built, which a test may change. */
 function rows({ jobs }: Workflow): Row[] {
@@ -53,22 +34,6 @@ function row(of: Workflow, target: string): Row {
   return found;
 }
 
-/** A job that a test may change. */
-function job({ jobs }: Workflow, name: string): Job {
-  const found = jobs[name];
-  if (found === undefined) throw new Error(`there is no job ${name}`);
-  return found;
-}
-
-/** Does to the scripts of a workflow what somebody might. */
-function rewrite({ jobs }: Workflow, from: RegExp | string, to: string): void {
-  const before = JSON.stringify(jobs);
-  for (const step of Object.values(jobs).flatMap((one) => one?.steps ?? [])) {
-    if (step.run !== undefined) step.run = step.run.replace(from, to);
-  }
-  if (JSON.stringify(jobs) === before) throw new Error(`nothing is ${String(from)}`);
-}
-
 test('what is built, tried and published are the targets that there are', (t) => {
   t.deepEqual(checks.prebuildFaults(workflow('prebuild.yml'), prebuild), []);
   t.deepEqual(checks.releaseFaults(workflow('release.yml'), prebuild), []);
@@ -78,9 +43,6 @@ test('an addon is built with tools of exact versions, which say what is in it as
   t.deepEqual(checks.toolFaults(workflow('prebuild.yml'), prebuild), []);
   t.deepEqual(checks.toolFaults(workflow('release.yml'), prebuild), []);
 });
-
-/** A fault, how it is planted in a workflow that has none, and what is said of it. */
-type Planted = readonly [title: string, plant: (workflow: Workflow) => void, said: RegExp];
 
 const ARM = 'aarch64-unknown-linux-gnu';
 const MUSL = 'x86_64-unknown-linux-musl';
@@ -234,15 +196,9 @@ for (const [name, check, planted] of [
   ['prebuild.yml', checks.toolFaults, IN_TOOLS],
   ['release.yml', checks.toolFaults, IN_TOOLS_OF_RELEASE],
 ] as const) {
-  for (const [title, plant, said] of planted) {
-    test(`in ${name} ${title} is found`, (t) => {
-      const changed = workflow(name);
-      plant(changed);
-      const faults = check(changed, prebuild);
-      t.true(
-        faults.some((fault) => said.test(fault)),
-        faults.join('\n'),
-      );
+  for (const one of planted) {
+    test(`in ${name} ${one[0]} is found`, (t) => {
+      isFound(t, name, check, one);
     });
   }
 }

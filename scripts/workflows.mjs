@@ -1,6 +1,7 @@
 // .github/workflows: what actionlint says of them, and what it cannot know: that the scripts they
 // call exist, that every action is pinned by the hash of a commit, that no job may do more than it
-// must, and that what is built, tried and published are the targets of scripts/lib/targets.mjs.
+// must, that what is built, tried and published are the targets of scripts/lib/targets.mjs, and
+// that it is published with its provenance.
 //
 // actionlint is a program in Go, of no npm package: its module is built once, at this version, and
 // checked by Go's own database of checksums.
@@ -9,6 +10,13 @@ import path from 'node:path';
 import process from 'node:process';
 import { parse } from 'yaml';
 import { SetupError, main, outputOf, readJson, root, run, say } from './lib/project.mjs';
+import {
+  artifactFaults,
+  ciFaults,
+  nodeFaults,
+  publishFaults,
+  triggerFaults,
+} from './lib/workflow-release.mjs';
 import { prebuildFaults, releaseFaults, toolFaults } from './lib/workflow-targets.mjs';
 
 const ACTIONLINT = { module: 'github.com/rhysd/actionlint/cmd/actionlint', version: 'v1.7.12' };
@@ -118,10 +126,11 @@ function checkJob(where, job) {
   }
 }
 
-/** What a workflow owes the table of targets, by its file. */
+/** What a workflow owes the others, and those who install a release, by its file. */
 const OWED = {
+  'ci.yml': [ciFaults],
   'prebuild.yml': [prebuildFaults, toolFaults],
-  'release.yml': [releaseFaults, toolFaults],
+  'release.yml': [releaseFaults, toolFaults, nodeFaults, artifactFaults, publishFaults],
 };
 
 /**
@@ -144,7 +153,7 @@ await main(() => {
     }
     for (const [job, body] of Object.entries(workflow.jobs)) checkJob(`${name}: ${job}`, body);
     const owed = Object.entries(OWED).flatMap(([of, checks]) => (of === file ? checks : []));
-    const faults = owed.flatMap((check) => check(workflow, prebuild));
+    const faults = [triggerFaults, ...owed].flatMap((check) => check(workflow, prebuild));
     errors.push(...faults.map((fault) => `${name}: ${fault}`));
   }
   process.stdout.write(errors.map((line) => `${line}\n`).join(''));

@@ -24,6 +24,9 @@ export const TARGETS = {
 /** Those that a release waits for: each is tried by it on a machine of its kind. */
 export const SHIPPED = Object.keys(TARGETS);
 
+/** The Nodes that a release is tried on: those of runtimes/package.json. */
+export const NODES = [20, 22, 24, 26];
+
 /** The oldest glibc that a release may ask for: that of `--use-napi-cross`. */
 export const GLIBC_FLOOR = '2.17';
 

@@ -4,12 +4,18 @@
 import { SHIPPED, TARGETS } from './targets.mjs';
 
 /**
- * @typedef {{ uses?: string, run?: string, with?: Record<string, unknown> }} Step
+ * @typedef {object} Step
+ * @property {string} [uses]
+ * @property {string} [run]
+ * @property {Record<string, unknown>} [with]
+ * @property {unknown} [if]
+ * @property {unknown} [continue-on-error]
  * @typedef {object} Row a target to build
  * @property {string} [target]
  * @property {string} [os]
  * @property {string} [tests] whether the specs run on the runner: `here`, or `in the release`
  * @property {boolean} [experimental]
+ * @property {number} [node]
  * @typedef {object} Job
  * @property {string} [uses]
  * @property {string | string[]} [needs]
@@ -17,10 +23,13 @@ import { SHIPPED, TARGETS } from './targets.mjs';
  * @property {Step[]} [steps]
  * @property {number} [timeout-minutes]
  * @property {Record<string, string>} [permissions]
+ * @property {unknown} [if]
+ * @property {unknown} [environment]
  * @property {unknown} [continue-on-error]
- * @property {{ matrix: { include?: Row[], os?: string[] } }} [strategy]
+ * @property {{ matrix: { include?: Row[], os?: string[], node?: number[] } }} [strategy]
  * @typedef {object} Workflow
  * @property {string} name
+ * @property {unknown} on
  * @property {unknown} permissions
  * @property {Record<string, string | number>} [env]
  * @property {Record<string, Job>} jobs
@@ -38,10 +47,17 @@ const RUNNERS = {
 const TRIES = /\bnode scripts\/try-tarball\.mjs\b/;
 const IN_ALPINE = /\bnode:(?:\$\{\{.*?\}\}|[\w.])+-alpine\b/;
 /** Without a target it asks for all that is shipped. */
-const VERIFIES_ALL = /\bnode scripts\/verify-prebuilds\.mjs\s*(?:$|\n)/;
+export const VERIFIES_ALL = /\bnode scripts\/verify-prebuilds\.mjs\s*(?:$|\n)/;
 
 /** @param {Job} job */
-const scripts = (job) => (job.steps ?? []).map(({ run = '' }) => run).join('\n');
+export const scripts = (job) => (job.steps ?? []).map(({ run = '' }) => run).join('\n');
+
+/**
+ * The jobs that try the tarball, by their names.
+ * @param {Workflow} release
+ */
+export const tries = ({ jobs }) =>
+  Object.entries(jobs).filter(([, job]) => TRIES.test(scripts(job)));
 
 /**
  * The labels of the machines that a job runs on.
@@ -135,7 +151,8 @@ export function prebuildFaults({ jobs }) {
  * @param {Workflow} release
  * @returns {string[]}
  */
-export function releaseFaults({ jobs }) {
+export function releaseFaults(release) {
+  const { jobs } = release;
   /** @type {string[]} */
   const faults = [];
   const publishes = Object.keys(jobs).filter((name) =>
@@ -149,8 +166,8 @@ export function releaseFaults({ jobs }) {
   }
   const packs = waitedFor.filter(([, job]) => VERIFIES_ALL.test(scripts(job)));
   if (packs.length === 0) faults.push('nobody verifies that all prebuilds are there');
-  const tries = Object.entries(jobs).filter(([, job]) => TRIES.test(scripts(job)));
-  for (const [name, job] of tries) {
+  const trials = tries(release);
+  for (const [name, job] of trials) {
     const packed = packs.some(([pack]) => awaited(jobs, name).has(pack));
     if (!packed) faults.push(`${name} does not wait for the tarball`);
     if (!before.has(name)) faults.push(`what is published does not wait for ${name}`);
@@ -158,7 +175,7 @@ export function releaseFaults({ jobs }) {
     const unknown = placesOf(job).filter((where) => where.startsWith('unknown'));
     faults.push(...unknown.map((where) => `${name}: ${where}`));
   }
-  const tried = tries.flatMap(([name, job]) => (before.has(name) ? placesOf(job) : []));
+  const tried = trials.flatMap(([name, job]) => (before.has(name) ? placesOf(job) : []));
   for (const triple of SHIPPED) {
     const where = placeOf(triple) ?? triple;
     if (!tried.includes(where)) faults.push(`the tarball is not tried on ${where} (${triple})`);
