@@ -4,7 +4,8 @@
 // that it is published with its provenance.
 //
 // actionlint is a program in Go, of no npm package: its module is built once, at this version, and
-// checked by Go's own database of checksums.
+// checked by Go's own database of checksums. Where there is no Go the reason is printed and the rest
+// is checked; on GitHub, where there is one, that is a failure: nobody would read the reason there.
 import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
@@ -42,6 +43,9 @@ function actionlint() {
   );
   if (existsSync(program)) return program;
   if (outputOf('go', ['version']) === undefined) {
+    if (process.env['GITHUB_ACTIONS'] === 'true') {
+      throw new SetupError(`no Go compiler found to build actionlint with, ${GO}`);
+    }
     say(`not checked with actionlint, which is built with ${GO}: no Go compiler found`);
     return undefined;
   }
