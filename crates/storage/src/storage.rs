@@ -92,8 +92,8 @@ pub trait Storage: Debug + Send + Sync {
 
     /// Whether [`Storage::rename`] replaces what somebody has open, or what this process has open
     /// may be in its way. Where it is not certain, nothing is kept open between two calls, and no
-    /// equal number or time shows that a file is still the same: FAT gives the number of a file that
-    /// is gone to the next one, and counts time in steps of two seconds.
+    /// equal number or time shows that a file is still the same: FAT gives the number of a file
+    /// that is gone to the next one, and counts time in steps of two seconds.
     fn replaces_open_files(&self) -> bool {
         true
     }

@@ -3,8 +3,8 @@
 //! - A directory cannot be locked. Its lock is that of a file `LOCK` in it, which the first lock
 //!   makes, which nobody can remove or rename while somebody has it open, and which stays.
 //! - What was opened to be read cannot be synced. It is opened once more for that, patiently,
-//!   because a scanner may be in the way; who may not write to a file at all believes it as it is. A
-//!   directory that may not be written to is not believed: what renamed a file there may not have
+//!   because a scanner may be in the way; who may not write to a file at all believes it as it is.
+//!   A directory that may not be written to is not believed: what renamed a file there may not have
 //!   synced it. Where the whole volume is read only, nothing is left to be synced.
 //! - Not every file system can sync a directory. Where this one does not know the call, its journal
 //!   of names, if it has one, is what there is, and [`super::volume`] proves nothing. Any other
