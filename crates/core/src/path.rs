@@ -1,8 +1,8 @@
 //! From the path that a user gives to the file that it means.
 //!
 //! Symbolic links are resolved once, when a store is opened: lock file and temporaries lie beside
-//! the real file, so that every path to it leads to the same lock. Where one file answers to several
-//! names, it is the one that the file has itself.
+//! the real file, so that every path to it leads to the same lock. Where one file answers to
+//! several names, it is the one that the file has itself.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{self, Path, PathBuf};

@@ -105,8 +105,8 @@ impl Disk {
     }
 
     /// Whether the machine is as Windows is where it has no better file system: an open file is not
-    /// replaced, only a few pages are mapped, and the stores are told that names in another case mean
-    /// the same file, which its own calls do not know.
+    /// replaced, only a few pages are mapped, and the stores are told that names in another case
+    /// mean the same file, which its own calls do not know.
     pub const fn set_like_windows(&mut self, like_windows: bool) {
         self.like_windows = like_windows;
     }

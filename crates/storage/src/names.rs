@@ -1,8 +1,8 @@
 //! Names of files where the system reads several as one ([`crate::Storage::folds_names`]).
 //!
-//! A file that exists tells its own name ([`crate::Storage::real_path`]). What is here is for a file
-//! that does not exist yet. It errs towards telling names apart: to take two files for one is worse
-//! than to take one for two, which the lock file beside it still brings together.
+//! A file that exists tells its own name ([`crate::Storage::real_path`]). What is here is for a
+//! file that does not exist yet. It errs towards telling names apart: to take two files for one is
+//! worse than to take one for two, which the lock file beside it still brings together.
 
 use std::ffi::{OsStr, OsString};
 

@@ -347,8 +347,8 @@ impl JsonFileReader {
     }
 
     /// Makes sure that a file which somebody else wrote survives a power cut under its name
-    /// (JF-3). A failure poisons: a second sync that succeeds would prove nothing. What fails before
-    /// the first one does not.
+    /// (JF-3). A failure poisons: a second sync that succeeds would prove nothing. What fails
+    /// before the first one does not.
     pub(super) fn prove(&self, known: &Known) -> Result<()> {
         let failed = |os| Error::os("sync what another process wrote to", &self.path, os);
         let directory = self.open_dir()?;
