@@ -1,6 +1,6 @@
 // What others wrote is named where the package goes: in the notices that their licences ask for,
 // and in the list of what a release is made of. What is in the addon, the addon itself is asked.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'ava';
@@ -36,6 +36,11 @@ const { rust, sbom } = await from<{
   rust: (prebuilds?: string) => Component;
   sbom: () => Document;
 }>('sbom.mjs');
+
+const { prebuild } = await from<{
+  prebuild: (of: object) => { file: string };
+}>('lib/project.mjs');
+const targets = await from<{ TARGETS: Record<string, object> }>('lib/targets.mjs');
 
 const directory = mkdtempSync(path.join(os.tmpdir(), 'tidemark-third-party-'));
 test.after.always(() => {
@@ -124,6 +129,22 @@ test('an addon that another Rust has built is not described as if this one had',
   t.notThrows(() => rust());
   writeFileSync(path.join(directory, 'old.node'), `\0/rustc/${'0'.repeat(40)}/library/core/src\0`);
   t.throws(() => rust(directory), { message: /old\.node was built with the Rust of 0{40}/ });
+});
+
+test('of the addons of a release each says which Rust has built it', (t) => {
+  const prebuilds = path.join(directory, 'prebuilds');
+  const files = Object.values(targets.TARGETS).map((of) => prebuild(of).file);
+  const known = /\/rustc\/[0-9a-f]{40}\//.exec(addon)?.[0] ?? 'none';
+  for (const file of files) {
+    mkdirSync(path.dirname(path.join(prebuilds, file)), { recursive: true });
+    writeFileSync(path.join(prebuilds, file), `\0${known}library/core/src\0`);
+  }
+  t.notThrows(() => rust(prebuilds));
+  writeFileSync(path.join(prebuilds, files[0] ?? ''), 'nothing');
+  t.throws(() => rust(prebuilds), { message: /glibc\.node does not say which Rust/ });
+  // What Windows has between directories.
+  writeFileSync(path.join(prebuilds, files[0] ?? ''), `/rustc/${'0'.repeat(40)}\\library`);
+  t.throws(() => rust(prebuilds), { message: /was built with the Rust of 0{40}/ });
 });
 
 test('of a choice of licences the one with the shortest duties is taken, if it is allowed', (t) => {

@@ -9,7 +9,18 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 
 import path from 'node:path';
 import process from 'node:process';
 import { idOf, linkedCrates } from './lib/crates.mjs';
-import { SetupError, inPrebuilds, isMain, main, outputOf, readJson, root } from './lib/project.mjs';
+import {
+  SetupError,
+  inPrebuilds,
+  isMain,
+  main,
+  outputOf,
+  prebuild,
+  readJson,
+  root,
+  say,
+} from './lib/project.mjs';
+import { SHIPPED, TARGETS } from './lib/targets.mjs';
 import { ensureModules } from './setup.mjs';
 
 const FILE = 'target/tidemark.cdx.json';
@@ -71,10 +82,18 @@ export function rust(prebuilds = inPrebuilds('')) {
   if (release === undefined || commit === undefined) {
     throw new SetupError('sbom: no Rust compiler found that says which it is');
   }
+  // One with a standard library of its own building names none: no release has such an addon.
+  const shipped = SHIPPED.flatMap((triple) => TARGETS[triple] ?? []);
+  const isRelease = shipped.every((of) => existsSync(path.join(prebuilds, prebuild(of).file)));
   const names = existsSync(prebuilds) ? readdirSync(prebuilds, { recursive: true }) : [];
   for (const name of names.map(String).filter((file) => file.endsWith('.node'))) {
     const addon = readFileSync(path.join(prebuilds, name)).toString('latin1');
-    const others = [...addon.matchAll(/\/rustc\/([0-9a-f]{40})\//g)].map(([, hash]) => hash);
+    const others = [...addon.matchAll(/\/rustc\/([0-9a-f]{40})[/\\]/g)].map(([, hash]) => hash);
+    if (others.length === 0) {
+      const what = `${name} does not say which Rust it was built with`;
+      if (isRelease) throw new SetupError(`sbom: ${what}`);
+      say(`sbom: ${what}, and is taken for one of ${release}`);
+    }
     const other = others.find((hash) => hash !== commit);
     if (other !== undefined) {
       throw new SetupError(`sbom: ${name} was built with the Rust of ${other}, this is ${release}`);
