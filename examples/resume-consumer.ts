@@ -1,5 +1,5 @@
 // Reads Server-Sent Events and resumes where it stopped, also after SIGKILL.
-//   node resume-consumer.ts NAME BASE_URL STATE_FILE
+//   node resume-consumer.ts NAME BASE_URL STATE_FILE    Node 22.18 or newer; before: npx tsx
 import process from 'node:process';
 import { JsonFileStore, ResumeKey } from '../index.ts';
 
