@@ -117,7 +117,7 @@ test('a stopped holder: every write ends at its time, and touches nothing', asyn
     const error = (await rejection(call)) as TidemarkError;
     t.like(error, { code: 'TIDEMARK_LOCK_TIMEOUT', holder: holder.pid }, name);
     t.false('indeterminate' in error, name);
-    // The demand: at its time, neither before it nor seconds after it.
+    // At its time: neither before it nor 5 seconds after it.
     const waited = performance.now() - began;
     t.true(waited >= TIMEOUT_MS - 1 && waited < TIMEOUT_MS + 5000, `${name}: ${waited} ms`);
   });
