@@ -85,6 +85,11 @@ test('installing it runs nothing and compiles nothing', (t) => {
   t.deepEqual(watched.called, ['gcc'], 'what another package called, which compiles, and no more');
 });
 
+test('nobody publishes a checkout that lacks an addon, or has one of a development build', (t) => {
+  const [command, ...args] = (manifest.scripts['prepublishOnly'] ?? '').split(' ');
+  t.deepEqual([command, args], ['node', ['scripts/verify-prebuilds.mjs']], 'all that are shipped');
+});
+
 test('every map leads to a source that is published, and every source has its maps', (t) => {
   const maps = tarball.names.filter((name) => name.endsWith('.map'));
   t.true(maps.length > 0);
