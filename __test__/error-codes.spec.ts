@@ -52,7 +52,7 @@ async function codeOnFullDisk(t: ExecutionContext): Promise<string | undefined> 
   return stdout.split(' ')[0];
 }
 
-/** Provokes a code; undefined where this machine cannot, which fails, with the reason in the log. */
+/** Provokes a code; undefined, which fails, where this machine cannot: the log says why. */
 type Provocation = (t: ExecutionContext) => Promise<string | undefined>;
 
 const PROVOCATIONS: Record<ErrorCode, Provocation> = {
