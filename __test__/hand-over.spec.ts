@@ -14,7 +14,7 @@ import { stateText } from './support/state-file.ts';
 import { tempDir } from './support/temp-dir.ts';
 import { isSettled, rejection, turns, until } from './support/wait.ts';
 
-/** Nobody does more than 1.5 times what another one does. */
+/** Of those who give way, nobody does more than 1.5 times what another one does (L-2). */
 const SPREAD_MAX = 1.5;
 /** Turns of whoever is first. Counted, not timed: a slow disk makes all of them slow. */
 const TURNS = 300;

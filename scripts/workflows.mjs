@@ -4,8 +4,8 @@
 // that it is published with its provenance.
 //
 // actionlint is a program in Go, of no npm package: its module is built once, at this version, and
-// checked by Go's own database of checksums. Without Go the reason is printed, and the rest checked;
-// on GitHub, where there is one, that is a failure: nobody would read the reason there.
+// checked by Go's own database of checksums. Without Go the reason is printed and the rest checked.
+// On GitHub, where there is one, that is a failure: nobody would read the reason there.
 import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
