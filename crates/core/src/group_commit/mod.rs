@@ -96,7 +96,8 @@ pub trait Engine: Send + 'static {
 /// An engine that never waits for a lock, so that a blocking caller may commit on its own thread.
 pub trait DirectEngine: Engine {
     /// Commits an operation, as a group of its own: returns when its result is true, on the medium
-    /// as far as the operation asks for that. Called on the caller's thread, beside [`Engine::due`].
+    /// as far as the operation asks for that. Called on the caller's thread, as is then
+    /// [`Engine::due`].
     ///
     /// # Errors
     /// Whatever the operation comes to.
