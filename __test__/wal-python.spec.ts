@@ -24,6 +24,8 @@ import { SMALL, newLog, segmentsOf } from './support/wals.ts';
 const IOS = ['pwrite', 'mmap'] as const;
 /** Changes of a log that is closed, those handed over at once, and where it is looked at. */
 const [CHANGES, BURST, LOOK_EACH] = [600, 8, 200];
+/** Bytes of several small segments. */
+const TURNED_OVER = 4 * 32 * 1024;
 /** Kills of one log, torn copies of what each leaves, and when it comes. */
 const [KILLS, TORN, DONE_MAX] = [2, 4, 40];
 /** How often Python looks at a log that is written to meanwhile. */
@@ -102,6 +104,8 @@ async function worked(
     await wal.close();
     wal = await Wal.open(directory, options);
   }
+  // Whatever was drawn: in the end there are files that have had another life.
+  await work.turnOver(wal, TURNED_OVER, 2);
   await looksBeside(t, { wal, work, directory });
   await wal.close();
   return { work, directory, numbers: numbers.size };

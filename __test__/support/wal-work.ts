@@ -78,6 +78,19 @@ export class Work {
     return kind < 19 ? this.#purge(false) : this.#sync();
   }
 
+  /** Fills so many bytes and gives up all there is, so many times; what is filled last stays. */
+  async turnOver(wal: Wal, bytes: number, times: number): Promise<void> {
+    for (let turn = 0; turn <= times; turn += 1) {
+      const size = Math.min(this.#options.recordBytesMax, bytes);
+      for (let done = 0; done < bytes; done += size) {
+        const record = Buffer.alloc(size, `${turn} ${done} `);
+        this.#entries.push(hash(record));
+        await wal.append(record, { sync: 'immediate' });
+      }
+      if (turn < times) await this.#giveUp(this.#entries.length)(wal);
+    }
+  }
+
   #count(kind: string): void {
     this.drawn.set(kind, (this.drawn.get(kind) ?? 0) + 1);
   }
@@ -137,6 +150,10 @@ export class Work {
     this.#count(isBeyond ? 'purge beyond the end' : 'purge');
     const { length } = this.#entries;
     const count = isBeyond ? length + 1 + this.#random.below(1000) : this.#random.below(length + 1);
+    return this.#giveUp(count);
+  }
+
+  #giveUp(count: number): (wal: Wal) => Promise<unknown> {
     this.#first += BigInt(count);
     this.#entries.splice(0, count);
     const before = this.#first;
