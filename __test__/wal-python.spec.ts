@@ -104,9 +104,10 @@ async function worked(
     await wal.close();
     wal = await Wal.open(directory, options);
   }
-  // Whatever was drawn: in the end there are files that have had another life.
-  await work.turnOver(wal, TURNED_OVER, 2);
   await looksBeside(t, { wal, work, directory });
+  // Whatever was drawn: in the end there are files that have had another life. Until the log is
+  // closed they may still be on their way into it.
+  await work.turnOver(wal, TURNED_OVER, 2);
   await wal.close();
   return { work, directory, numbers: numbers.size };
 }

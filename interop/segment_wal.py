@@ -162,9 +162,11 @@ class Reader:
             state.begin_segment(segment.header.size)
             for frame in frames:
                 beyond = until is not None and position(segment.number, frame.end) > until
-                # A link says what is known without it.
-                if not beyond or frame.kind == LINK:
-                    state.apply(frame)
+                # A link says what is known without it. Whatever else lies beyond ends the look, in
+                # a sealed segment too: a writer may tell later that its roll has synced that one.
+                if beyond and frame.kind != LINK:
+                    return state
+                state.apply(frame)
             self._check_summary(segment, frames, state)
         return state
 
