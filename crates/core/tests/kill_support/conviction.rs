@@ -40,9 +40,9 @@ impl<K: Debug> fmt::Display for Conviction<K> {
     }
 }
 
-/// Runs rounds with a planted bug until one convicts after somebody was told something: of what the
-/// bug may do, and with `store`, and all that was told, still there. A bug that shows in the first
-/// file of a store, before there is anything to tell, is judged all the same and looked for further.
+/// Runs rounds with a planted bug until one convicts after somebody was told something: of what
+/// the bug may do, and with `store`, and all that was told, still there. What is found before there
+/// is anything to tell is judged all the same, and the bug looked for further.
 pub(crate) fn convicts<T, K: Debug + PartialEq>(
     bug: &dyn Debug,
     of: &[K],

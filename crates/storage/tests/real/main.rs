@@ -1,5 +1,5 @@
 //! The real implementation of the storage traits, against a Unix kernel: rules S2, S3 and S5, and
-//! the guard of maps. `windows.rs` asks the other one.
+//! the guard of maps. `windows/` asks the other one.
 #![cfg(unix)]
 
 #[cfg(test)]
