@@ -52,12 +52,12 @@ pub(crate) fn convicts<T, K: Debug + PartialEq>(
     let seed = first_seed();
     let told = (seed..seed + ROUNDS_MAX)
         .filter_map(|seed| round(seed).err())
-        .any(|found| was_told(found, of, store));
+        .any(|found| was_told(&found, of, store));
     assert!(told, "SEED={seed}: {bug:?} was not found once somebody was told something");
 }
 
 /// Judges what was found and removes it; whether anything was acknowledged before it.
-fn was_told<K: Debug + PartialEq>(found: Conviction<K>, of: &[K], store: &Path) -> bool {
+fn was_told<K: Debug + PartialEq>(found: &Conviction<K>, of: &[K], store: &Path) -> bool {
     assert!(of.contains(&found.violation.kind), "found something else: {found}");
     let journal = std::fs::read_to_string(found.kept.join("journal.txt")).expect("it is kept");
     assert!(journal.contains("try "), "what was tried is kept: {journal}");
