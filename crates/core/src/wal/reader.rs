@@ -135,13 +135,15 @@ impl Reader {
                 }
                 Err(error) => return Err(error),
             };
-            let too_much = part.entries.records.size_bytes() > look.bytes_max;
-            if too_much && !all.records.is_empty() {
-                break;
+            let records = mem::take(&mut part.entries.records);
+            let room = look.bytes_max.checked_sub(records.size_bytes());
+            if room.is_some() || all.records.is_empty() {
+                look.from += records.len() as u64;
+                all.records.append(records);
             }
-            look.from += part.entries.records.len() as u64;
-            look.bytes_max = look.bytes_max.saturating_sub(part.entries.records.size_bytes());
-            all.records.append(std::mem::take(&mut part.entries.records));
+            // Behind the one that alone is too large comes nothing, not even an empty one.
+            let Some(room) = room else { break };
+            look.bytes_max = room;
         }
         if all.records.is_empty() {
             return Err(self.beyond_the_end(look.from, look.visibility));

@@ -433,6 +433,34 @@ fn a_range_of_many_small_entries_is_given_whole() {
     wal.close_blocking();
 }
 
+/// V-4: the room of a range is the same whether its entries are in memory, in one segment or in
+/// several. Behind an entry that alone is too large comes nothing, not even an empty one.
+#[test]
+fn the_room_of_a_range_does_not_depend_on_where_its_entries_are() {
+    const SIZES: [usize; 6] = [49, 0, 6_000, 0, 6_000, 0];
+    let scratch = Scratch::new();
+    let log = scratch.path("log");
+    for _ in 0..2 {
+        let wal = Machine::new().open(&log);
+        if wal.last_lsn(Durable).unwrap() == 0 {
+            SIZES.iter().for_each(|size| _ = put(&wal, vec![7; *size]));
+        }
+        for from in 0..SIZES.len() {
+            for room in [0, 1, 48, 49, 50, 6_000, 6_048, 6_049, 6_050, 12_048, usize::MAX] {
+                let mut sum = 0;
+                let fits = SIZES[from..].iter().take_while(|size| {
+                    sum += **size;
+                    sum <= room
+                });
+                let expected = fits.count().max(1);
+                let found = wal.read(from as u64 + 1, u64::MAX, room, Durable).unwrap();
+                assert_eq!(found.records.len(), expected, "{room} bytes from {from} on");
+            }
+        }
+        wal.close_blocking();
+    }
+}
+
 /// F-2: what a reader has read may have been replaced and then purged before it knew of the next
 /// writer. At the first LSN that is left nothing is purged that it has yet to read, and nobody can
 /// tell what became of the rest: it is told.
