@@ -44,6 +44,12 @@ function said(holding: Holding | Refused | undefined): string {
   });
 }
 
+/** Why Python refuses a log, or what it holds. */
+function whyOf({ why, proven, recovered }: Told): string {
+  const whys = [proven, recovered].map((it) => (it !== undefined && 'why' in it ? it.why : ''));
+  return [why ?? '', ...whys, `SEED=${seed}`].join(' ').trim();
+}
+
 /** Opens a log, closes it, and says what it held, or why not, and whether a tail was cut off. */
 async function found(directory: string, options: WalOptions): Promise<[string, boolean]> {
   try {
@@ -192,11 +198,15 @@ async function agree(
   const [recovered, holding]: [string[], string[]] = [[], []];
   for (const [index, directory] of directories.entries()) {
     const picture = pictures[index] ?? { error: 'nothing was told' };
-    const what = `${picture.why ?? ''} SEED=${seed}`;
+    const what = whyOf(picture);
     t.is(picture.error ?? said(picture.proven), await readOnly(directory, options), what);
     const expected = picture.error ?? said(picture.recovered);
-    t.deepEqual([expected, picture.tornTail === true], await found(directory, options), what);
-    if (expected.startsWith('TIDEMARK_')) continue;
+    // A purge that was synced but not yet proven may be what was torn: its segments are gone then,
+    // and from a log that is refused nothing is cut off.
+    const isRefused = expected.startsWith('TIDEMARK_');
+    const cuts = !isRefused && picture.tornTail === true;
+    t.deepEqual([expected, cuts], await found(directory, options), what);
+    if (isRefused) continue;
     recovered.push(directory);
     holding.push(expected);
   }
