@@ -443,7 +443,9 @@ fn the_room_of_a_range_does_not_depend_on_where_its_entries_are() {
     for _ in 0..2 {
         let wal = Machine::new().open(&log);
         if wal.last_lsn(Durable).unwrap() == 0 {
-            SIZES.iter().for_each(|size| _ = put(&wal, vec![7; *size]));
+            for size in SIZES {
+                put(&wal, vec![7; size]);
+            }
         }
         for from in 0..SIZES.len() {
             for room in [0, 1, 48, 49, 50, 6_000, 6_048, 6_049, 6_050, 12_048, usize::MAX] {
