@@ -10,6 +10,8 @@ import { Work, digestOf, heldBy } from './wal-work.ts';
 const [directory = '', options = '{}', seed = '0', file = ''] = process.argv.slice(2);
 /** Changes that are handed over at once. */
 const BURST_MAX = 8;
+/** Far more than it takes until it is killed, and an end if whoever kills it is gone. */
+const ROUNDS_MAX = 100_000;
 
 // A pipe would keep lines back while whoever reads them is busy.
 const output = openSync(file, 'w');
@@ -20,7 +22,7 @@ const work = new Work(random, { recordBytesMax: 11_000, entriesMax: 200 });
 const wal = await Wal.open(directory, JSON.parse(options) as WalOptions);
 work.adopt(await heldBy(wal, 'written'));
 say(`done ${digestOf(work.held)}`);
-for (;;) {
+for (let round = 0; round < ROUNDS_MAX; round += 1) {
   const states: string[] = [];
   const calls = Array.from({ length: 1 + random.below(BURST_MAX) }, () => {
     const call = work.draw();
