@@ -19,11 +19,20 @@ const child = (t: ExecutionContext, stage: string, directory: string, how?: Star
 const run = (t: ExecutionContext, stage: string, directory: string, how?: Start): Promise<Ended> =>
   ended(child(t, stage, directory, how));
 
-/** Waits until a child says something. */
+/** What each child has said since it was first listened to. */
+const outputs = new WeakMap<ChildProcess, () => string>();
+
+/** Waits until a child has said something: it may have, before what it answers to is over here. */
 async function says(of: ChildProcess, what: string): Promise<void> {
-  let output = '';
-  of.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  await until(() => output.includes(what), `the child says ${what}`);
+  let said = outputs.get(of);
+  if (said === undefined) {
+    let output = '';
+    of.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    said = () => output;
+    outputs.set(of, said);
+  }
+  const output = said;
+  await until(() => output().includes(what), `the child says ${what}`);
 }
 
 /** Requires that every append of these names is there, each once and in its order. */
